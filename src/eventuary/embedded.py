@@ -1,0 +1,1 @@
+"""The event store in this process: an engine, and delivery on top of it."""

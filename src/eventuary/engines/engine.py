@@ -1,0 +1,213 @@
+"""Engine: what a database must do to hold the log. Every engine passes tests/engines/contract.py.
+
+An engine stores events, checks versions and triggers in the same atomic step, reads one
+entity or the log, tells when the head of the log moves, and keeps what delivery must not lose:
+subscriptions, their positions, dead letters. It knows nothing of consumers, wires or JSON.
+
+All methods are called from one event loop. Methods that return a future begin at once, whether
+or not the future is awaited. Storage that fails raises ServiceUnavailable, with nothing written.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from eventuary.errors import EventuaryError
+from eventuary.events import Append, Appended, Entity, EventType, LogEvent
+
+
+class LogQuery(msgspec.Struct, frozen=True):
+    """Which events of a space's log to read: those after a position that pass every filter."""
+
+    space: str
+    #: Read events with a position greater than this.
+    after: int
+    #: Read events with a position up to and including this; None: up to the head.
+    until: int | None = None
+    #: Only these event types; None: all of the space.
+    types: frozenset[EventType] | None = None
+    #: Only events of these entity types, whatever their event type; None: no such filter.
+    entity_types: frozenset[str] | None = None
+    #: Only events of entities in these swimlanes; None: all.
+    swimlanes: frozenset[int] | None = None
+    #: At most this many events.
+    limit: int = 500
+    #: Stop before the events' data exceed this many bytes; one event is always read.
+    max_bytes: int = 256 * 1024
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """A stretch of the log: the events that passed the filters up to ``position``.
+
+    Every event at or below ``position`` that the query wanted is in this page or before it; a
+    later page begins after it. No page ever finds a new event at or below it.
+    """
+
+    events: list[LogEvent]
+    position: int
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The head of the log has moved to ``head``.
+
+    ``events`` are all events after the previous head, in order, where the engine has them at
+    hand; None where they must be read from the log.
+    """
+
+    head: int
+    events: Sequence[LogEvent] | None
+
+
+class SubscriptionRecord(msgspec.Struct, frozen=True):
+    """A durable subscription as it is stored."""
+
+    space: str
+    subscriber_id: str
+    #: Entity type to event types, as the last SUBSCRIBE selected them.
+    selection: dict[str, list[str]]
+    #: Per swimlane: everything at or below is acknowledged.
+    positions: tuple[int, ...]
+    #: Delivery rules as delivery's policy encodes them; the engine does not look inside.
+    policy: dict[str, int | float | str] = {}
+    paused: bool = False
+    #: Milliseconds since the epoch.
+    created_at: int = 0
+
+
+class SwimlanePosition(msgspec.Struct, frozen=True, gc=False):
+    """The position up to which a subscription's swimlane is acknowledged."""
+
+    space: str
+    subscriber_id: str
+    swimlane: int
+    position: int
+
+
+class DeadLetterRecord(msgspec.Struct, frozen=True):
+    """An event that a subscriber could not handle, with what is known of why."""
+
+    space: str
+    subscriber_id: str
+    swimlane: int
+    position: int
+    event_id: str
+    entity_type: str
+    entity_id: str
+    event_type: str
+    attempts: int
+    reason: str
+    #: Milliseconds since the epoch.
+    parked_at: int
+
+
+class KeyRecord(msgspec.Struct, frozen=True):
+    """A stored API key. Of the secret only a hash is kept."""
+
+    key_id: str
+    #: SHA-256 of the secret, in hexadecimal. Secrets are generated with 256 bits of entropy.
+    secret_hash: str
+    #: Spaces it may use; ``("*",)``: all.
+    spaces: tuple[str, ...]
+    read_only: bool
+    #: Milliseconds since the epoch.
+    created_at: int
+
+
+class KeyStore(Protocol):
+    """Stored API keys. Calls are rare; they may block for some milliseconds."""
+
+    def list_keys(self) -> list[KeyRecord]:
+        """Return all keys, oldest first."""
+
+    def add_key(self, key: KeyRecord) -> None:
+        """Store a key. Raises Conflict when its id is taken."""
+
+    def revoke_key(self, key_id: str) -> None:
+        """Delete a key. Raises NotFound when there is none of this id."""
+
+
+class Engine(Protocol):
+    """A database that holds the log. ``start`` before the first call, ``stop`` after the last."""
+
+    @property
+    def keys(self) -> KeyStore:
+        """The stored API keys."""
+
+    @property
+    def head(self) -> int:
+        """The position of the newest event that readers can see; 0 in an empty log."""
+
+    async def start(self, on_commit: Callable[[Committed], None]) -> None:
+        """Open the storage; from then on call ``on_commit``, on the loop, as the head moves.
+
+        ``on_commit`` is called before the future of the append that moved the head is done.
+        Raises ConfigurationError when the storage can't be opened, or another server holds it.
+        """
+
+    async def stop(self) -> None:
+        """Finish what has begun, make it durable, close the storage."""
+
+    def append(self, append: Append) -> asyncio.Future[Appended]:
+        """Append to one entity, in one atomic step with its version and trigger checks.
+
+        Raises EntityExists, OptimisticLockError, DuplicateEvent, NotFound (an update of an
+        entity that does not exist) or ServiceUnavailable. Done: it is on disk.
+        """
+
+    def append_all(
+        self, appends: Sequence[Append], *, atomic: bool
+    ) -> asyncio.Future[list[Appended | EventuaryError]]:
+        """Append to several entities in one transaction; one outcome each, in order.
+
+        ``atomic``: if any is refused, nothing is written, and each that was not itself
+        refused has a Conflict as its outcome. Raises ServiceUnavailable for the whole.
+        """
+
+    def load(
+        self, space: str, entity_type: str, entity_id: str, triggering_event_token: str | None
+    ) -> asyncio.Future[Entity]:
+        """Read an entity's events in order (those after its snapshot, when it has one).
+
+        Raises DuplicateEvent when the token was already applied to this entity.
+        """
+
+    def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:
+        """Read a page of the log."""
+
+    def count(self, query: LogQuery, cap: int) -> asyncio.Future[int]:
+        """Count the events that a query selects, ignoring its limits; stop at ``cap``."""
+
+    def event_types(self, space: str) -> list[EventType]:
+        """Return the event types that occur in a space."""
+
+    def swimlanes(self, space: str) -> int:
+        """Return how many swimlanes the space has, or will have with its first event."""
+
+    def load_subscriptions(
+        self, space: str | None, subscriber_id: str | None = None
+    ) -> asyncio.Future[list[SubscriptionRecord]]:
+        """Return stored subscriptions: of a space (None: of all), or the one of this id."""
+
+    def store_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Create or replace a subscription, its positions included. Done: it is on disk."""
+
+    def delete_subscription(self, space: str, subscriber_id: str) -> asyncio.Future[None]:
+        """Forget a subscription, its positions and its dead letters."""
+
+    def store_positions(self, positions: Sequence[SwimlanePosition]) -> asyncio.Future[None]:
+        """Store positions of existing subscriptions; those of deleted ones are passed over."""
+
+    def load_dead_letters(
+        self, space: str, subscriber_id: str
+    ) -> asyncio.Future[list[DeadLetterRecord]]:
+        """Return the dead letters of a subscription, lowest position first."""
+
+    def store_dead_letter(self, record: DeadLetterRecord) -> asyncio.Future[None]:
+        """Park an event; parking it again replaces what was known of it."""
+
+    def delete_dead_letter(
+        self, space: str, subscriber_id: str, position: int
+    ) -> asyncio.Future[None]:
+        """Forget a dead letter; nothing happens when there is none."""

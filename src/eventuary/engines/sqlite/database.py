@@ -1,0 +1,127 @@
+"""The database file: who may hold it, how its connections are set up, how its schema is upgraded."""
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from eventuary.errors import ConfigurationError, ServiceUnavailable
+
+#: Milliseconds that a statement waits for another process's write (``eventuary keys``).
+_BUSY_TIMEOUT = 5_000
+
+#: Bytes to which the write-ahead log is cut back when a checkpoint has emptied it.
+_WAL_SIZE_LIMIT = 64 * 1024 * 1024
+
+
+def connect(path: Path, *, cache_bytes: int, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection that commits durably, and that any one thread at a time may use.
+
+    Transactions are begun explicitly. ``synchronous=FULL``: a commit returns after its fsync.
+    """
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_LIMIT}")
+    connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def upgrade_schema(connection: sqlite3.Connection) -> None:
+    """Bring the schema to the newest version: each migration in a transaction of its own.
+
+    The version is SQLite's ``user_version``: the number of migrations applied.
+    Raises ConfigurationError when a newer Eventuary has made the database.
+    """
+    migrations = sorted(
+        (entry for entry in files(__package__).joinpath("migrations").iterdir()),
+        key=lambda entry: entry.name,
+    )
+    migrations = [entry for entry in migrations if entry.name.endswith(".sql")]
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(migrations):
+        raise ConfigurationError(
+            f"the database has schema version {version}, this Eventuary knows up to "
+            f"{len(migrations)}: upgrade Eventuary"
+        )
+    for number, migration in enumerate(migrations[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{migration.read_text('utf-8')}\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+
+
+class DatabaseLock:
+    """Held by the one server that serves a database file; the kernel frees it if we die."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._database = path
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock. Raises ConfigurationError when another process has it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock_without_waiting(descriptor)
+        except OSError:
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise ConfigurationError(
+                f"{self._database}: held by another server (process {holder}); stop it, or "
+                "choose another database"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Free the lock. The file stays: removing it would let two servers lock two files."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_without_waiting(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock_without_waiting(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Turn what can go wrong when a database is opened into one line that says what to do."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(f"{path}: can't be opened as a database: {reason}") from error
+
+
+def unavailable(error: sqlite3.Error) -> ServiceUnavailable:
+    """Return what the caller of a failed statement is told."""
+    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    return ServiceUnavailable(f"storage: {error} ({name}); nothing was written, try again")

@@ -1,0 +1,201 @@
+"""The one writer: takes everything that waits, writes it in one transaction, answers after the fsync.
+
+A thread of its own, so that the event loop never waits for the disk. Work arrives by a queue and
+outcomes go back in one call per group, however many appends the group holds.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import msgspec
+
+from eventuary.engines.engine import Committed
+from eventuary.engines.sqlite.appending import Appending
+from eventuary.engines.sqlite.catalogue import Catalogue
+from eventuary.engines.sqlite.database import unavailable
+from eventuary.errors import EventuaryError, ServiceUnavailable
+from eventuary.events import Append, Appended
+from eventuary.ids import IdGenerator
+
+#: A group takes no more appends once it has this many; what waits forms the next group.
+_MOST_APPENDS = 1024
+
+#: Nor once its events' data reach so many characters.
+_MOST_CHARACTERS = 8 * 1024 * 1024
+
+
+class Single(msgspec.Struct, gc=False):
+    """An append that waits for the writer."""
+
+    append: Append
+    future: asyncio.Future[Appended]
+
+
+class Several(msgspec.Struct, gc=False):
+    """Several appends of one call."""
+
+    appends: Sequence[Append]
+    atomic: bool
+    future: asyncio.Future[list[Appended | EventuaryError]]
+
+
+class Statement(msgspec.Struct, gc=False):
+    """Any other write; it runs in the group's transaction and returns nothing."""
+
+    run: Callable[[sqlite3.Connection], None]
+    future: asyncio.Future[None]
+
+
+Work = Single | Several | Statement
+_Outcome = tuple[asyncio.Future[Any], object]
+
+
+class Writer:
+    """Owns the writing connection, the ids and the head of the log."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        catalogue: Catalogue,
+        ids: IdGenerator,
+        head: int,
+        on_commit: Callable[[Committed], None],
+    ) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._ids = ids
+        self._written_head = head
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="eventuary-writer", daemon=True)
+        #: Groups committed since the start.
+        self.groups = 0
+        #: The position of the last event that readers can see.
+        self.head = head
+        self._thread.start()
+
+    def put(self, work: Work) -> None:
+        """Queue work; its future is done when it is on disk, or refused."""
+        self._queue.put(work)
+
+    async def stop(self) -> None:
+        """Finish what is queued, and end the thread."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            group, running = self._next_group()
+            outcomes, committed = self._write(group)
+            self._loop.call_soon_threadsafe(self._answer, outcomes, committed)
+
+    def _next_group(self) -> tuple[list[Work], bool]:
+        """Wait for work, and take all that waits with it; False with the last group of all."""
+        group: list[Work] = []
+        appends = characters = 0
+        work = self._queue.get()
+        while work is not None:
+            group.append(work)
+            if isinstance(work, Single):
+                appends += 1
+                characters += _characters(work.append)
+            elif isinstance(work, Several):
+                appends += len(work.appends)
+                characters += sum(map(_characters, work.appends))
+            else:
+                appends += 1
+            if appends >= _MOST_APPENDS or characters >= _MOST_CHARACTERS:
+                return group, True
+            try:
+                work = self._queue.get_nowait()
+            except Empty:
+                return group, True
+        return group, False
+
+    def _write(self, group: list[Work]) -> tuple[list[_Outcome], Committed | None]:
+        """Write a group in one transaction; return what each is to be told, and what is new."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                outcomes, appending = self._write_in_transaction(group)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        except sqlite3.Error as error:
+            failure: Exception = unavailable(error)
+            return [(work.future, failure) for work in group], None
+        except Exception as error:
+            failure = ServiceUnavailable(f"the append failed, nothing was written: {error!r}")
+            failure.__cause__ = error
+            return [(work.future, failure) for work in group], None
+        self._catalogue.committed()
+        self.groups += 1
+        self._written_head = appending.head
+        if not appending.events:
+            return outcomes, None
+        return outcomes, Committed(appending.head, appending.events)
+
+    def _write_in_transaction(self, group: list[Work]) -> tuple[list[_Outcome], Appending]:
+        appending = Appending(self._connection, self._catalogue, self._ids, self._written_head)
+        appends: list[Append] = []
+        for work in group:
+            if isinstance(work, Single):
+                appends.append(work.append)
+            elif isinstance(work, Several):
+                appends += work.appends
+        appending.look_up(appends)
+        outcomes: list[_Outcome] = []
+        for work in group:
+            try:
+                if isinstance(work, Single):
+                    outcomes.append((work.future, appending.append(work.append)))
+                elif isinstance(work, Several):
+                    outcomes.append((work.future, _several(appending, work)))
+                else:
+                    work.run(self._connection)
+                    outcomes.append((work.future, None))
+            except EventuaryError as refusal:
+                outcomes.append((work.future, refusal))
+        appending.write()
+        return outcomes, appending
+
+    def _roll_back(self) -> None:
+        self._catalogue.rolled_back()
+        if self._connection.in_transaction:  # SQLite undoes it by itself after some failures
+            self._connection.execute("ROLLBACK")
+
+    def _answer(self, outcomes: list[_Outcome], committed: Committed | None) -> None:
+        """Runs on the loop: first the news, then the answers."""
+        if committed is not None:
+            self.head = committed.head
+            self._on_commit(committed)
+        for future, outcome in outcomes:
+            if future.done():
+                continue  # its caller went away; the append stands
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+
+def _characters(append: Append) -> int:
+    return sum(len(event.event_data) for event in append.events)
+
+
+def _several(appending: Appending, work: Several) -> list[Appended | EventuaryError]:
+    if work.atomic:
+        return appending.append_atomically(work.appends)
+    outcomes: list[Appended | EventuaryError] = []
+    for append in work.appends:
+        try:
+            outcomes.append(appending.append(append))
+        except EventuaryError as refusal:
+            outcomes.append(refusal)
+    return outcomes
