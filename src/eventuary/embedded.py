@@ -1,1 +1,290 @@
-"""The event store in this process: an engine, and delivery on top of it."""
+"""The event store in this process: an engine, and delivery on top of it.
+
+Everything is checked here, so that neither a wire above nor an engine below has to; and what waits
+for the disk is bounded here, so that overload is told to callers and not to memory.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from eventuary.delivery.consumer import AckMode, Consumer, Receiver
+from eventuary.delivery.dispatcher import Dispatcher
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.statistics import Statistics
+from eventuary.delivery.subscriptions import Subscriptions
+from eventuary.engines.engine import Committed, Engine, LogPage, LogQuery
+from eventuary.errors import BadRequest, Conflict, EventuaryError, ServiceUnavailable
+from eventuary.event_store import Durability, ReadFrom
+from eventuary.events import Append, Appended, Entity, NewEvent, NewSnapshot
+from eventuary.limits import Limits
+from eventuary.validation import (
+    check_entity_id,
+    check_entity_type,
+    check_selection,
+    check_space,
+    check_subscriber_id,
+    check_token,
+    checked,
+)
+
+#: Failures in the statistics are the two that say something about the store, not about a request.
+_Outcome = Appended | EventuaryError
+
+
+class EmbeddedEventStore:
+    """Satisfies ``EventStore``; offers the server also the log and the operator's verbs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        limits: Limits | None = None,
+        policy: DeliveryPolicy | None = None,
+    ) -> None:
+        self.engine = engine
+        self.limits = limits or Limits()
+        self._dispatcher = Dispatcher(engine, policy or DeliveryPolicy())
+        self._dispatcher.policy.check()
+        self.subscriptions = Subscriptions(self._dispatcher)
+        #: Appends, and characters of their events, that wait for the disk.
+        self.waiting_appends = 0
+        self.waiting_characters = 0
+        self._followers: set[asyncio.Future[None]] = set()
+        self._stopping = False
+
+    @property
+    def head(self) -> int:
+        """The position of the newest event."""
+        return self.engine.head
+
+    @property
+    def statistics(self) -> Statistics:
+        """What has happened since the start."""
+        return self._dispatcher.statistics
+
+    @property
+    def consumers(self) -> int:
+        """How many consumers are connected."""
+        return sum(len(each.consumptions) for each in self._dispatcher.open_subscriptions())
+
+    @property
+    def tail_events(self) -> int:
+        """How many of the newest events are in memory."""
+        return len(self._dispatcher.tail)
+
+    async def start(self) -> None:
+        """Open the engine. Raises ConfigurationError."""
+        await self.engine.start(self._committed)
+        self._dispatcher.start()
+
+    async def stop(self, reason: str = "the server is shutting down") -> None:
+        """Tell consumers and followers, make everything durable, close the engine."""
+        self._stopping = True
+        self._wake_followers()
+        await self._dispatcher.stop(reason)
+        await self.engine.stop()
+
+    def create(
+        self,
+        space: str,
+        entity_type: str,
+        events: Sequence[NewEvent],
+        *,
+        entity_id: str | None = None,
+        triggering_event_token: str | None = None,
+    ) -> asyncio.Future[Appended]:
+        """Create an entity. Raises BadRequest and ServiceUnavailable before there is a future."""
+        return self._append(
+            Append(space, entity_type, entity_id, None, events, triggering_event_token)
+        )
+
+    def append(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        entity_version: str,
+        events: Sequence[NewEvent],
+        *,
+        triggering_event_token: str | None = None,
+        snapshot: NewSnapshot | None = None,
+    ) -> asyncio.Future[Appended]:
+        """Append to an entity. Raises BadRequest and ServiceUnavailable before there is a future."""
+        return self._append(
+            Append(
+                space,
+                entity_type,
+                entity_id,
+                entity_version,
+                events,
+                triggering_event_token,
+                snapshot,
+            )
+        )
+
+    def append_all(
+        self, appends: Sequence[Append], *, atomic: bool
+    ) -> asyncio.Future[list[_Outcome]]:
+        """Append to several entities in one transaction; one outcome each, in order.
+
+        Raises BadRequest, naming the append, when any of them is malformed: then none is done.
+        """
+        if not appends:
+            raise BadRequest("appends: is empty; a call has at least one append")
+        if len(appends) > self.limits.appends_per_call:
+            raise BadRequest(
+                f"appends: {len(appends)} appends, over the limit appends_per_call of "
+                f"{self.limits.appends_per_call}"
+            )
+        good = []
+        characters = 0
+        for number, append in enumerate(appends):
+            try:
+                append, size = checked(append, self.limits)  # noqa: PLW2901 - normalised
+            except BadRequest as error:
+                raise BadRequest(f"appends[{number}].{error}") from None
+            good.append(append)
+            characters += size
+        count = len(good)
+        self._admit(count, characters)
+        future = self.engine.append_all(good, atomic=atomic)
+
+        def done(finished: asyncio.Future[list[_Outcome]]) -> None:
+            self._finish(count, characters)
+            if finished.cancelled():
+                return
+            if finished.exception() is not None:
+                self.statistics.append_failures += count
+                return
+            for append, outcome in zip(good, finished.result(), strict=True):
+                if isinstance(outcome, Appended):
+                    self.statistics.appends += 1
+                    self.statistics.appended_events += len(append.events)
+                elif isinstance(outcome, Conflict):
+                    self.statistics.append_conflicts += 1
+
+        future.add_done_callback(done)
+        return future
+
+    def load(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        *,
+        triggering_event_token: str | None = None,
+    ) -> asyncio.Future[Entity]:
+        """Read an entity. Raises BadRequest before there is a future."""
+        check_space(space)
+        check_entity_type(entity_type)
+        check_entity_id(entity_id)
+        if triggering_event_token is not None:
+            check_token(triggering_event_token)
+        self.statistics.loads += 1
+        return self.engine.load(space, entity_type, entity_id, triggering_event_token)
+
+    async def subscribe(
+        self,
+        space: str,
+        subscriber_id: str,
+        selection: Mapping[str, Sequence[str]],
+        receiver: Receiver,
+        *,
+        durability: Durability = Durability.DURABLE,
+        read_from: ReadFrom = ReadFrom.BEGINNING,
+        progress_notifications: bool = False,
+        ack_mode: AckMode = AckMode.INDIVIDUAL,
+    ) -> Consumer:
+        """Deliver the selected events to ``receiver``."""
+        check_space(space)
+        check_subscriber_id(subscriber_id)
+        check_selection(selection, self.limits)
+        return await self._dispatcher.subscribe(
+            space,
+            subscriber_id,
+            selection,
+            receiver,
+            durable=durability is Durability.DURABLE,
+            from_beginning=read_from is ReadFrom.BEGINNING,
+            ack_mode=ack_mode,
+            progress_notifications=progress_notifications,
+        )
+
+    def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:
+        """Read a page of a space's log."""
+        check_space(query.space)
+        return self.engine.read_log(query)
+
+    async def head_after(self, position: int) -> int:
+        """Wait until the head is beyond ``position``, and return it.
+
+        Returns at once, whatever the head, when the store is stopping.
+        """
+        while self.engine.head <= position and not self._stopping:
+            follower: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._followers.add(follower)
+            try:
+                await follower
+            finally:
+                self._followers.discard(follower)
+        return self.engine.head
+
+    @property
+    def stopping(self) -> bool:
+        """Whether ``stop`` has begun: followers should end."""
+        return self._stopping
+
+    def _append(self, append: Append) -> asyncio.Future[Appended]:
+        append, characters = checked(append, self.limits)
+        self._admit(1, characters)
+        future = self.engine.append(append)
+        statistics = self.statistics
+        count = len(append.events)
+
+        def done(finished: asyncio.Future[Appended]) -> None:
+            self._finish(1, characters)
+            if finished.cancelled():
+                return
+            error = finished.exception()
+            if error is None:
+                statistics.appends += 1
+                statistics.appended_events += count
+            elif isinstance(error, Conflict):
+                statistics.append_conflicts += 1
+            elif isinstance(error, ServiceUnavailable):
+                statistics.append_failures += 1
+
+        future.add_done_callback(done)
+        return future
+
+    def _admit(self, appends: int, characters: int) -> None:
+        """Raise ServiceUnavailable when as much waits for the disk as may."""
+        if self._stopping:
+            raise ServiceUnavailable("the server is shutting down")
+        limits = self.limits
+        if self.waiting_appends and (
+            self.waiting_appends + appends > limits.waiting_appends
+            or self.waiting_characters + characters > limits.waiting_bytes
+        ):
+            self.statistics.append_failures += appends
+            raise ServiceUnavailable(
+                f"overload: {self.waiting_appends} appends wait for the disk "
+                f"(limits: waiting_appends {limits.waiting_appends}, waiting_bytes "
+                f"{limits.waiting_bytes}); nothing was written, try again"
+            )
+        self.waiting_appends += appends
+        self.waiting_characters += characters
+
+    def _finish(self, appends: int, characters: int) -> None:
+        self.waiting_appends -= appends
+        self.waiting_characters -= characters
+
+    def _committed(self, committed: Committed) -> None:
+        self._dispatcher.committed(committed)
+        if self._followers:
+            self._wake_followers()
+
+    def _wake_followers(self) -> None:
+        for follower in self._followers:
+            if not follower.done():
+                follower.set_result(None)

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from eventuary.errors import BadRequest
+
 
 class OnDeadLetter(StrEnum):
     """What a swimlane does when one of its events has become a dead letter."""
@@ -30,3 +32,16 @@ class DeliveryPolicy(msgspec.Struct, frozen=True, rename="camel"):
     def pause_after(self, attempts: int) -> float:
         """Return how long to wait after the ``attempts``-th delivery has failed."""
         return min(self.longest_pause, self.first_pause * 2.0 ** min(attempts - 1, 30))
+
+    def check(self) -> None:
+        """Raise BadRequest, naming the field and its limits, for rules that can't be followed."""
+        for name, low, high in (
+            ("window", 1, 10_000),
+            ("ack_timeout", 0.05, 86_400),
+            ("max_attempts", 1, 1_000_000),
+            ("first_pause", 0.001, 86_400),
+            ("longest_pause", 0.001, 86_400),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise BadRequest(f"{name}: {value} is outside {low}..{high}")

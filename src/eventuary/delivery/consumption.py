@@ -1,0 +1,113 @@
+"""One receiver's part in a subscription: the swimlanes it holds, and the batch it is about to get."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from eventuary.delivery.consumer import AckMode, Delivery, Receiver
+from eventuary.events import LogEvent
+
+if TYPE_CHECKING:
+    from eventuary.delivery.subscription import Subscription
+    from eventuary.delivery.swimlane import Swimlane
+
+#: Characters of event data that a receiver is handed at once before it is asked whether it can
+#: take more.
+MOST_BATCH_CHARACTERS = 256 * 1024
+
+
+class Consumption:
+    """Satisfies ``Consumer``. Made by ``Subscription.join``."""
+
+    def __init__(
+        self,
+        subscription: "Subscription",
+        receiver: Receiver,
+        ack_mode: AckMode,
+        *,
+        progress_notifications: bool,
+    ) -> None:
+        self.subscription = subscription
+        self.receiver = receiver
+        self.ack_mode = ack_mode
+        self.ready = True
+        self.closed = False
+        #: Swimlanes whose arrival at the present is still to be told.
+        self.to_notify: set[int] = (
+            {swimlane.number for swimlane in subscription.swimlanes}
+            if progress_notifications
+            else set()
+        )
+        self.held: set[Swimlane] = set()
+        self._batch: list[Delivery] = []
+        self._batch_characters = 0
+        #: What was handed over, in order, for cumulative acknowledgements.
+        self._handed: deque[tuple[int, int]] = deque()
+
+    @property
+    def space(self) -> str:
+        """The subscription's space."""
+        return self.subscription.space
+
+    @property
+    def subscriber_id(self) -> str:
+        """The subscription's subscriber id."""
+        return self.subscription.subscriber_id
+
+    @property
+    def can_take(self) -> bool:
+        """Whether the batch may grow."""
+        return self.ready and self._batch_characters < MOST_BATCH_CHARACTERS
+
+    def add(self, event: LogEvent, swimlane: int, attempt: int) -> None:
+        """Put an event into the batch."""
+        self._batch.append(Delivery(event, swimlane, event.position, attempt))
+        self._batch_characters += len(event.event_data)
+
+    def hand_over(self) -> None:
+        """Give the batch to the receiver."""
+        batch = self._batch
+        if not batch:
+            return
+        self._batch = []
+        self._batch_characters = 0
+        self.subscription.count_deliveries(batch)
+        if self.ack_mode is AckMode.CUMULATIVE:
+            self._handed.extend((delivery.swimlane, delivery.offset) for delivery in batch)
+        self.receiver.deliver(batch)
+        if self.ack_mode is AckMode.AUTO:
+            for delivery in batch:
+                self.subscription.acknowledge(self, delivery.swimlane, delivery.offset)
+
+    def acknowledge(self, swimlane: int, offset: int) -> bool:
+        """Say that a delivery is done; with cumulative acknowledgement, those before it too."""
+        if self.ack_mode is not AckMode.CUMULATIVE:
+            return self.subscription.acknowledge(self, swimlane, offset)
+        if (swimlane, offset) not in self._handed:
+            return False
+        while True:
+            handed = self._handed.popleft()
+            self.subscription.acknowledge(self, *handed)
+            if handed == (swimlane, offset):
+                return True
+
+    def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
+        """Say that a delivery failed."""
+        return self.subscription.refuse(self, swimlane, offset, reason)
+
+    def pause(self) -> None:
+        """Take no more for now."""
+        self.ready = False
+
+    def resume(self) -> None:
+        """Take deliveries again."""
+        if not self.ready:
+            self.ready = True
+            self.subscription.feed_soon()
+
+    async def flush(self) -> None:
+        """Return when all acknowledgements so far are on disk."""
+        await self.subscription.flush()
+
+    async def close(self) -> None:
+        """Leave the subscription."""
+        await self.subscription.leave(self)

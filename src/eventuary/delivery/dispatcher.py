@@ -1,0 +1,354 @@
+"""Delivery's centre: open subscriptions, commits on their way to them, positions on their way to disk.
+
+Durable subscriptions are in memory only while somebody consumes them; opening and closing them, and
+what an operator does to them, happens one at a time, under one lock.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+
+import msgspec
+
+from eventuary.delivery.consumer import AckMode, Receiver
+from eventuary.delivery.consumption import Consumption
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.selection import Selection
+from eventuary.delivery.statistics import Statistics
+from eventuary.delivery.subscription import Subscription
+from eventuary.delivery.swimlane import Swimlane
+from eventuary.delivery.tail import Tail
+from eventuary.engines.engine import (
+    Committed,
+    Engine,
+    SubscriptionRecord,
+    SwimlanePosition,
+)
+from eventuary.errors import NotFound, ServiceUnavailable
+
+#: Seconds for which acknowledgements are gathered before their positions are stored.
+_FLUSH_AFTER = 0.1
+
+#: Seconds until positions that could not be stored are tried again.
+_FLUSH_AGAIN_AFTER = 1.0
+
+#: Seconds between two looks for deliveries without an answer.
+_CHECK_ANSWERS_EVERY = 1.0
+
+_Key = tuple[str, str, bool]  # space, subscriber id, durable
+
+
+class Dispatcher:
+    """One per event store. ``engine`` is started by the owner, with ``committed`` as listener."""
+
+    def __init__(self, engine: Engine, policy: DeliveryPolicy) -> None:
+        self.engine = engine
+        self.policy = policy
+        self.statistics = Statistics()
+        self.stopping = False
+        self.tail: Tail
+        self.loop: asyncio.AbstractEventLoop
+        self.lock = asyncio.Lock()
+        self._open: dict[_Key, Subscription] = {}
+        self._interested: dict[tuple[str, str, str], tuple[Subscription, ...]] = {}
+        self._moved: dict[Swimlane, Subscription] = {}
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
+        self._flushed: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin at the engine's head."""
+        self.loop = asyncio.get_running_loop()
+        self.tail = Tail(self.engine.head)
+        self._check_timer = self.loop.call_later(_CHECK_ANSWERS_EVERY, self._check_answers)
+
+    async def stop(self, reason: str) -> None:
+        """Tell all consumers, and store all positions."""
+        self.stopping = True
+        self._stopped.set()
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+        for subscription in list(self._open.values()):
+            subscription.end(reason)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        try:
+            await self.flush()
+        except ServiceUnavailable:
+            pass  # older positions are on disk: what they miss will be delivered again
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+
+    # ── Commits ───────────────────────────────────────────────────────────────────────────────
+
+    def committed(self, committed: Committed) -> None:
+        """Take in what the engine has committed, and hand it to those who are live."""
+        self.tail.extend(committed)
+        if committed.events is None:
+            for subscription in self._open.values():
+                subscription.fall_behind()
+            return
+        interested = self._interested
+        touched: dict[Consumption, None] = {}
+        for event in committed.events:
+            for subscription in interested.get(
+                (event.space, event.entity_type, event.event_type), ()
+            ):
+                consumption = subscription.offer(event)
+                if consumption is not None:
+                    touched[consumption] = None
+        for consumption in touched:
+            consumption.hand_over()
+
+    # ── Subscriptions ─────────────────────────────────────────────────────────────────────────
+
+    async def subscribe(
+        self,
+        space: str,
+        subscriber_id: str,
+        by_entity_type: Mapping[str, Sequence[str]],
+        receiver: Receiver,
+        *,
+        durable: bool,
+        from_beginning: bool,
+        ack_mode: AckMode,
+        progress_notifications: bool,
+    ) -> Consumption:
+        """Open the subscription if need be, and let the receiver consume it."""
+        selection = Selection.of(by_entity_type)
+        async with self.lock:
+            if self.stopping:
+                raise ServiceUnavailable("the server is shutting down")
+            subscription = self._open.get((space, subscriber_id, durable))
+            if subscription is None and durable:
+                subscription = await self._load(space, subscriber_id)
+            if subscription is None:
+                position = 0 if from_beginning else self.engine.head
+                subscription = Subscription(
+                    self,
+                    space,
+                    subscriber_id,
+                    selection,
+                    [position] * self.engine.swimlanes(space),
+                    self.policy,
+                    durable=durable,
+                    paused=False,
+                    created_at=time.time_ns() // 1_000_000,
+                )
+                await self.store(subscription)
+            elif subscription.selection != selection:
+                await self.store(subscription, selection=selection)
+                self._forget_interest(subscription)
+                subscription.select(selection)
+            self._open[(space, subscriber_id, durable)] = subscription
+            self._note_interest(subscription)
+            return subscription.join(
+                receiver, ack_mode, progress_notifications=progress_notifications
+            )
+
+    async def find(self, space: str, subscriber_id: str) -> Subscription:
+        """Return a subscription, from disk if nobody consumes it; call with ``lock`` held.
+
+        Raises NotFound.
+        """
+        subscription = self._open.get((space, subscriber_id, True))
+        if subscription is None:
+            subscription = await self._load(space, subscriber_id)
+        if subscription is None:
+            subscription = self._open.get((space, subscriber_id, False))
+        if subscription is None:
+            raise NotFound(f"there is no subscription {subscriber_id!r} in space {space!r}")
+        return subscription
+
+    def open_subscriptions(self) -> list[Subscription]:
+        """Return the subscriptions that somebody consumes."""
+        return list(self._open.values())
+
+    async def all_subscriptions(self, space: str) -> list[Subscription]:
+        """Return a space's subscriptions, those on disk included; call with ``lock`` held."""
+        await self._flush_or_pass()
+        found = [each for each in self._open.values() if each.space == space]
+        consumed = {each.subscriber_id for each in found if each.durable}
+        for record in await self.engine.load_subscriptions(space):
+            if record.subscriber_id not in consumed:
+                found.append(self._restore(record))
+        return found
+
+    async def close(self, subscription: Subscription) -> None:
+        """Let go of a subscription that nobody consumes any more."""
+        async with self.lock:
+            if subscription.consumptions or self.stopping:
+                return
+            self.forget(subscription)
+            if subscription.durable:
+                await self._flush_or_pass()
+
+    def forget(self, subscription: Subscription) -> None:
+        """Deliver nothing to a subscription any more."""
+        self._forget_interest(subscription)
+        key = (subscription.space, subscription.subscriber_id, subscription.durable)
+        if self._open.get(key) is subscription:
+            del self._open[key]
+
+    async def store(
+        self,
+        subscription: Subscription,
+        *,
+        selection: Selection | None = None,
+        policy: DeliveryPolicy | None = None,
+        paused: bool | None = None,
+    ) -> None:
+        """Store a subscription as it is, or as it is about to be; a transient one is not stored.
+
+        What changes is applied by the caller afterwards: if the disk fails, nothing has changed.
+        """
+        if subscription.durable:
+            await self.engine.store_subscription(
+                SubscriptionRecord(
+                    space=subscription.space,
+                    subscriber_id=subscription.subscriber_id,
+                    selection=(selection or subscription.selection).by_entity_type,
+                    positions=tuple(each.position for each in subscription.swimlanes),
+                    policy=_policy_changes(policy or subscription.policy, self.policy),
+                    paused=subscription.paused if paused is None else paused,
+                    created_at=subscription.created_at,
+                )
+            )
+
+    async def _load(self, space: str, subscriber_id: str) -> Subscription | None:
+        await self._flush_or_pass()  # what an earlier consumer acknowledged
+        records = await self.engine.load_subscriptions(space, subscriber_id)
+        if not records:
+            return None
+        subscription = self._restore(records[0])
+        await subscription.parking.load()
+        return subscription
+
+    def _restore(self, record: SubscriptionRecord) -> Subscription:
+        return Subscription(
+            self,
+            record.space,
+            record.subscriber_id,
+            Selection.of(record.selection),
+            record.positions,
+            _changed_policy(self.policy, record.policy),
+            durable=True,
+            paused=record.paused,
+            created_at=record.created_at,
+        )
+
+    def _note_interest(self, subscription: Subscription) -> None:
+        for entity_type, event_type in subscription.selection.types:
+            key = (subscription.space, entity_type, event_type)
+            present = self._interested.get(key, ())
+            if subscription not in present:
+                self._interested[key] = (*present, subscription)
+
+    def _forget_interest(self, subscription: Subscription) -> None:
+        for entity_type, event_type in subscription.selection.types:
+            key = (subscription.space, entity_type, event_type)
+            rest = tuple(
+                each for each in self._interested.get(key, ()) if each is not subscription
+            )
+            if rest:
+                self._interested[key] = rest
+            else:
+                self._interested.pop(key, None)
+
+    # ── Positions ─────────────────────────────────────────────────────────────────────────────
+
+    def acknowledged(self, subscription: Subscription, swimlane: Swimlane) -> None:
+        """A delivery was acknowledged: its swimlane's position may have moved."""
+        self.statistics.acknowledgements += 1
+        swimlane.answered_at = self.loop.time()
+        self.position_moved(subscription, swimlane)
+
+    def position_moved(self, subscription: Subscription, swimlane: Swimlane) -> None:
+        """Store a swimlane's position before long."""
+        if subscription.durable:
+            self._moved[swimlane] = subscription
+            if self._flush_timer is None:
+                self._flush_timer = self.loop.call_later(_FLUSH_AFTER, self._flush_now)
+
+    async def flush(self) -> None:
+        """Return when the positions of all swimlanes are on disk. Raises ServiceUnavailable."""
+        if self._moved:
+            self._flush_now()
+        if self._flushed is not None:
+            await asyncio.shield(self._flushed)
+
+    async def _flush_or_pass(self) -> None:
+        try:
+            await self.flush()
+        except ServiceUnavailable:
+            pass  # they stay noted, and are tried again
+
+    def _flush_now(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        moved = self._moved
+        if not moved:
+            return
+        self._moved = {}
+        self._flushed = self.engine.store_positions(
+            [
+                SwimlanePosition(
+                    subscription.space,
+                    subscription.subscriber_id,
+                    swimlane.number,
+                    swimlane.position,
+                )
+                for swimlane, subscription in moved.items()
+            ]
+        )
+        self._flushed.add_done_callback(lambda done: self._after_flush(done, moved))
+
+    def _after_flush(
+        self, done: asyncio.Future[None], moved: dict[Swimlane, Subscription]
+    ) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._moved = {**moved, **self._moved}
+            if self._flush_timer is None and not self.stopping:
+                self._flush_timer = self.loop.call_later(_FLUSH_AGAIN_AFTER, self._flush_now)
+
+    # ── Time ──────────────────────────────────────────────────────────────────────────────────
+
+    def _check_answers(self) -> None:
+        self._check_timer = self.loop.call_later(_CHECK_ANSWERS_EVERY, self._check_answers)
+        now = self.loop.time()
+        for subscription in list(self._open.values()):
+            subscription.check_answers(now)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run work of delivery's own beside everything else; ``stop`` waits for it."""
+        task: asyncio.Task[None] = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait, but not beyond ``stop``."""
+        try:
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def _policy_changes(
+    policy: DeliveryPolicy, default: DeliveryPolicy
+) -> dict[str, int | float | str]:
+    """Return where a policy differs from the default, so that a new default reaches the rest."""
+    changes: dict[str, int | float | str] = {
+        name: value
+        for name, value in msgspec.to_builtins(policy).items()
+        if value != msgspec.to_builtins(default)[name]
+    }
+    return changes
+
+
+def _changed_policy(
+    default: DeliveryPolicy, changes: Mapping[str, int | float | str]
+) -> DeliveryPolicy:
+    return msgspec.convert({**msgspec.to_builtins(default), **changes}, DeliveryPolicy)

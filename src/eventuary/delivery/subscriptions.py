@@ -1,0 +1,150 @@
+"""What an operator can see of subscriptions, and do to them. One thing at a time."""
+
+import builtins
+from collections import defaultdict
+
+from eventuary.delivery.dispatcher import Dispatcher
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.status import LAG_CAP, SubscriptionStatus, SwimlaneStatus
+from eventuary.delivery.subscription import Subscription
+from eventuary.engines.engine import DeadLetterRecord, LogQuery
+from eventuary.errors import BadRequest
+
+
+class Subscriptions:
+    """All methods that name a subscription raise NotFound when there is none."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def list(self, space: str) -> list[SubscriptionStatus]:
+        """Return the status of each subscription of a space."""
+        async with self._dispatcher.lock:
+            found = await self._dispatcher.all_subscriptions(space)
+        found.sort(key=lambda each: (each.subscriber_id, not each.durable))
+        return [await self._status(each) for each in found]
+
+    async def inspect(self, space: str, subscriber_id: str) -> SubscriptionStatus:
+        """Return the status of one subscription."""
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+        return await self._status(subscription)
+
+    async def consumed(self) -> builtins.list[SubscriptionStatus]:
+        """Return the status of each subscription, of all spaces, that somebody consumes."""
+        return [await self._status(each) for each in self._dispatcher.open_subscriptions()]
+
+    async def reset(self, space: str, subscriber_id: str, position: int) -> None:
+        """Deliver from after ``position``: 0 is the beginning, the head is the end.
+
+        Dead letters beyond it are forgotten: their events are delivered again anyway.
+        """
+        head = self._dispatcher.engine.head
+        if not 0 <= position <= head:
+            raise BadRequest(f"position: {position} is outside 0..{head}, the head of the log")
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+            for record in await subscription.parking.records():
+                if record.position > position:
+                    await self._dispatcher.engine.delete_dead_letter(
+                        space, subscriber_id, record.position
+                    )
+            for swimlane in subscription.swimlanes:
+                subscription.begin_after(swimlane, position)
+                swimlane.parked.clear()
+            await self._dispatcher.store(subscription)
+
+    async def pause(self, space: str, subscriber_id: str) -> None:
+        """Deliver nothing until ``resume``; what is in consumers' hands may still be answered."""
+        await self._set_paused(space, subscriber_id, paused=True)
+
+    async def resume(self, space: str, subscriber_id: str) -> None:
+        """Deliver again."""
+        await self._set_paused(space, subscriber_id, paused=False)
+
+    async def change_policy(
+        self, space: str, subscriber_id: str, policy: DeliveryPolicy
+    ) -> None:
+        """Deliver by other rules. Raises BadRequest for one that can't be."""
+        policy.check()
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+            await self._dispatcher.store(subscription, policy=policy)
+            subscription.obey(policy)
+
+    async def delete(self, space: str, subscriber_id: str) -> None:
+        """Forget a subscription, its positions and dead letters; consumers are told."""
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+            await self._dispatcher.engine.delete_subscription(space, subscriber_id)
+            self._dispatcher.forget(subscription)
+            subscription.end(f"subscription {subscriber_id!r} was deleted")
+
+    async def dead_letters(
+        self, space: str, subscriber_id: str
+    ) -> builtins.list[DeadLetterRecord]:
+        """Return a subscription's dead letters, lowest position first."""
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+        return await subscription.parking.records()
+
+    async def replay(self, space: str, subscriber_id: str, position: int) -> None:
+        """Deliver a dead letter again. Raises NotFound, or Conflict when nobody is connected."""
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+            await subscription.parking.replay(position)
+
+    async def discard(self, space: str, subscriber_id: str, position: int) -> None:
+        """Drop a dead letter; its swimlane goes on. Raises NotFound or Conflict."""
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+            await subscription.parking.discard(position)
+
+    async def _set_paused(self, space: str, subscriber_id: str, *, paused: bool) -> None:
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+            await self._dispatcher.store(subscription, paused=paused)
+            subscription.pause(paused=paused)
+
+    async def _status(self, subscription: Subscription) -> SubscriptionStatus:
+        return SubscriptionStatus(
+            space=subscription.space,
+            subscriber_id=subscription.subscriber_id,
+            durability="DURABLE" if subscription.durable else "TRANSIENT",
+            selection=subscription.selection.by_entity_type,
+            paused=subscription.paused,
+            policy=subscription.policy,
+            consumers=len(subscription.consumptions),
+            lag=await self._lag(subscription),
+            dead_letters=len(await subscription.parking.records()),
+            created_at=subscription.created_at,
+            swimlanes=[
+                SwimlaneStatus(
+                    swimlane=each.number,
+                    state=each.state,
+                    position=each.position,
+                    unacknowledged=len(each.unacknowledged),
+                )
+                for each in subscription.swimlanes
+            ],
+        )
+
+    async def _lag(self, subscription: Subscription) -> int:
+        by_position: dict[int, set[int]] = defaultdict(set)
+        ahead = 0
+        for swimlane in subscription.swimlanes:
+            by_position[swimlane.position].add(swimlane.number)
+            ahead += len(swimlane.acknowledged)
+        lag = 0
+        for position, numbers in by_position.items():
+            every = len(numbers) == len(subscription.swimlanes)
+            lag += await self._dispatcher.engine.count(
+                LogQuery(
+                    subscription.space,
+                    after=position,
+                    types=subscription.selection.types,
+                    swimlanes=None if every else frozenset(numbers),
+                ),
+                cap=LAG_CAP,
+            )
+        return max(0, min(lag, LAG_CAP) - ahead)
