@@ -1,0 +1,160 @@
+"""The SQLite engine: the contract, and what is SQLite's own: locks, files, versions, full disks."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from eventuary.engines.engine import Committed, Engine, LogQuery
+from eventuary.engines.opening import open_engine
+from eventuary.engines.sqlite.database import connect
+from eventuary.engines.sqlite.engine import SqliteEngine
+from eventuary.errors import BadRequest, ConfigurationError, ServiceUnavailable
+from eventuary.events import Append, Appended, Entity, NewEvent
+from eventuary.ids import IdGenerator
+from tests.engines.contract import APPROVED, ORDER, EngineContract, creation, update
+
+
+class TestSqliteEngine(EngineContract):
+    @pytest.fixture(autouse=True)
+    def _storage(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "eventuary.db"
+
+    def make(self) -> Engine:
+        return SqliteEngine(self.path, swimlanes=8)
+
+    async def test_a_commit_is_durable_and_journalled_ahead(self) -> None:
+        connection = connect(self.path, cache_bytes=65536)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.close()
+
+    async def test_a_database_has_one_server(self) -> None:
+        async with self.started():
+            with pytest.raises(ConfigurationError, match="held by another server"):
+                await self.make().start(lambda committed: None)
+        async with self.started() as engine:
+            assert engine.head == 0
+
+    async def test_swimlanes_stay_as_a_space_began(self) -> None:
+        async with self.started() as engine:
+            await engine.append(creation())
+        later = SqliteEngine(self.path, swimlanes=3)
+        await later.start(lambda committed: None)
+        try:
+            assert (later.swimlanes("default"), later.swimlanes("new")) == (8, 3)
+        finally:
+            await later.stop()
+
+    async def test_a_file_that_is_no_database_is_refused(self) -> None:
+        self.path.write_bytes(b"not a database at all" * 100)
+        with pytest.raises(ConfigurationError, match="can't be opened as a database"):
+            await self.make().start(lambda committed: None)
+        with pytest.raises(ConfigurationError, match="can't be opened"):
+            await SqliteEngine(self.path.parent / "no" / "such.db", swimlanes=8).start(
+                lambda committed: None
+            )
+
+    async def test_a_newer_schema_is_refused(self) -> None:
+        async with self.started():
+            pass
+        with sqlite3.connect(self.path) as connection:
+            connection.execute("PRAGMA user_version = 1000")
+        connection.close()
+        with pytest.raises(ConfigurationError, match="schema version 1000.*upgrade"):
+            await self.make().start(lambda committed: None)
+
+    async def test_appends_that_wait_share_a_commit(self) -> None:
+        async with self.started() as engine:
+            assert isinstance(engine, SqliteEngine)
+            await asyncio.gather(*(engine.append(creation()) for _ in range(500)))
+            assert engine.groups < 100
+
+    async def test_a_full_database_answers_503_and_recovers(self) -> None:
+        committed: list[Committed] = []
+        async with self.started(committed) as engine:
+            first = await engine.append(creation(entity_id="one"))
+            writing = engine._writer._connection  # type: ignore[attr-defined]  # SQLite's own
+            pages = writing.execute("PRAGMA page_count").fetchone()[0]
+            writing.execute(f"PRAGMA max_page_count = {pages}")
+            big = Append("default", "orders.New", None, None, [NewEvent("Big", "x" * 100_000)])
+            with pytest.raises(ServiceUnavailable, match="full.*nothing was written"):
+                await engine.append(big)
+            assert engine.head == 1
+            assert len(committed) == 1
+            assert (await engine.load("default", ORDER, "one", None)).events
+            assert engine.event_types("default") == [(ORDER, "OrderCreated")]
+            writing.execute("PRAGMA max_page_count = 1000000")
+            assert isinstance(await engine.append(big), Appended)
+            await engine.append(update(first))
+        async with self.started() as engine:
+            assert engine.head == 3
+            assert len((await engine.read_log(LogQuery("default", 0))).events) == 3
+
+    async def test_names_of_a_failed_transaction_are_forgotten(self) -> None:
+        async with self.started() as engine:
+            writing = engine._writer._connection  # type: ignore[attr-defined]  # SQLite's own
+            writing.execute("PRAGMA query_only = ON")
+            with pytest.raises(ServiceUnavailable, match="readonly"):
+                await engine.append(creation(space="s"))
+            assert engine.event_types("s") == []
+            writing.execute("PRAGMA query_only = OFF")
+            await engine.append(creation(space="s"))
+        async with self.started() as engine:
+            assert len((await engine.read_log(LogQuery("s", 0))).events) == 1
+
+    async def test_a_caller_that_goes_away_disturbs_nobody(self) -> None:
+        async with self.started() as engine:
+            gone = engine.append(creation(entity_id="gone"))
+            gone.cancel()
+            stays = engine.append(creation(entity_id="stays"))
+            await stays
+            assert (await engine.load("default", ORDER, "gone", None)).events
+            load = engine.load("default", ORDER, "gone", None)
+            load.cancel()
+            assert await engine.load("default", ORDER, "nobody", None) == Entity([])
+
+    async def test_stopping_finishes_what_was_begun(self) -> None:
+        async with self.started() as engine:
+            futures = [engine.append(creation()) for _ in range(200)]
+        assert all(isinstance(future.result(), Appended) for future in futures)
+        async with self.started() as engine:
+            assert engine.head == 200
+
+    async def test_event_types_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("eventuary.engines.sqlite.catalogue.MOST_EVENT_TYPES", 2)
+        async with self.started() as engine:
+            await engine.append(creation(NewEvent("A", ""), NewEvent("B", "")))
+            with pytest.raises(BadRequest, match="2 event types already"):
+                await engine.append(creation(NewEvent("C", "")))
+            assert engine.head == 2
+            await engine.append(creation(NewEvent("A", "")))
+
+    async def test_ids_go_on_growing_when_the_clock_has_gone_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with self.started() as engine:
+            first = await engine.append(creation())
+        monkeypatch.setattr(
+            "eventuary.engines.sqlite.engine.IdGenerator",
+            lambda node, after: IdGenerator(node, after, clock=lambda: 0),
+        )
+        async with self.started() as engine:
+            second = await engine.append(update(first, APPROVED))
+            assert second.entity_version > first.entity_version
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [("oracle:x", "unknown scheme"), ("sqlite:", "names no file"), ("", "unknown scheme")],
+)
+def test_an_unknown_engine_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        open_engine(url)
+
+
+@pytest.mark.parametrize("swimlanes", [0, 257])
+def test_swimlanes_are_bounded(swimlanes: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"{swimlanes} is outside"):
+        open_engine("sqlite:x.db", swimlanes=swimlanes)
