@@ -114,6 +114,7 @@ class Subscription:
         if swimlane.settle(self.dispatcher.tail.head):
             self.dispatcher.position_moved(self, swimlane)
         self._holders[swimlane.number] = None
+        self._movers[swimlane.number] = None
         self.parking.forget_replays(swimlane)
         swimlane.release()
 
@@ -154,7 +155,6 @@ class Subscription:
         """Hand a moving swimlane over once nothing of it is in its consumer's hands."""
         taker = self._movers[swimlane.number]
         if taker is not None and swimlane.in_hands == 0:
-            self._movers[swimlane.number] = None
             self._take_away(swimlane)
             self._give(swimlane, taker)
             self.feed_soon()
@@ -226,7 +226,6 @@ class Subscription:
                 continue
             if swimlane.state is SwimlaneState.MOVING:
                 taker = self._movers[swimlane.number]
-                self._movers[swimlane.number] = None
                 self._take_away(swimlane)
                 if taker is not None:
                     self._give(swimlane, taker)
@@ -429,7 +428,6 @@ class Subscription:
             consumption.receiver.closed(reason)
         self.consumptions.clear()
         for swimlane in self.swimlanes:
-            self._movers[swimlane.number] = None
             if self._holders[swimlane.number] is not None:
                 self._take_away(swimlane)
 
