@@ -176,6 +176,4 @@ def _check_text(text: str, field: str, most_bytes: int) -> None:
                 f"{error.start}; it can't be stored as UTF-8"
             ) from None
     if size > most_bytes:
-        raise BadRequest(
-            f"{field}: has {size} bytes, over the limit of {most_bytes} bytes"
-        )
+        raise BadRequest(f"{field}: has {size} bytes, over the limit of {most_bytes} bytes")

@@ -41,7 +41,10 @@ APPROVED = NewEvent("OrderApproved", "{}", '{"actor":"test"}')
 
 
 def creation(
-    *events: NewEvent, entity_id: str | None = None, space: str = "default", token: str | None = None
+    *events: NewEvent,
+    entity_id: str | None = None,
+    space: str = "default",
+    token: str | None = None,
 ) -> Append:
     return Append(space, ORDER, entity_id, None, events or (CREATED,), token)
 
@@ -99,7 +102,15 @@ class EngineContract(ABC):
 
     @pytest.mark.parametrize(
         "data",
-        ["", "\0", "a\0b", '"\\\n\r\t', "\u2028 \U0001f600 é", "'; DROP TABLE events; --", "x" * 300_000],
+        [
+            "",
+            "\0",
+            "a\0b",
+            '"\\\n\r\t',
+            "\u2028 \U0001f600 é",
+            "'; DROP TABLE events; --",
+            "x" * 300_000,
+        ],
         ids=["empty", "nul", "inner nul", "escapes", "unicode", "sql", "large"],
     )
     async def test_data_comes_back_unchanged(self, engine: Engine, data: str) -> None:
@@ -132,7 +143,11 @@ class EngineContract(ABC):
         await engine.append(creation(entity_id="one"))
         await engine.append(creation(entity_id="one", space="other"))
         await engine.append(Append("default", "orders.Cart", "one", None, [CREATED]))
-        for space, entity_type in (("default", ORDER), ("other", ORDER), ("default", "orders.Cart")):
+        for space, entity_type in (
+            ("default", ORDER),
+            ("other", ORDER),
+            ("default", "orders.Cart"),
+        ):
             assert len((await engine.load(space, entity_type, "one", None)).events) == 1
 
     async def test_stale_version_is_refused_and_nothing_is_stored(self, engine: Engine) -> None:
@@ -214,8 +229,13 @@ class EngineContract(ABC):
         first, second = await engine.append(creation()), await engine.append(creation())
         await engine.append(update(first, token=token))
         await engine.append(update(second, token=token))
-        await engine.append(update(second, version=(await self._version(engine, second)),
-                                   token=event_token("other", "0" * 16 + "-" + "1" * 16)))
+        await engine.append(
+            update(
+                second,
+                version=(await self._version(engine, second)),
+                token=event_token("other", "0" * 16 + "-" + "1" * 16),
+            )
+        )
 
     async def test_the_trigger_is_in_the_log(self, engine: Engine) -> None:
         token = event_token("customer-service", "0" * 16 + "-" + "1" * 16)
@@ -264,7 +284,9 @@ class EngineContract(ABC):
 
     async def test_with_a_snapshot_only_later_events_are_loaded(self, engine: Engine) -> None:
         appended = await engine.append(creation())
-        second = await engine.append(update(appended, snapshot=NewSnapshot("OrderState", '{"s":1}')))
+        second = await engine.append(
+            update(appended, snapshot=NewSnapshot("OrderState", '{"s":1}'))
+        )
         entity = await engine.load("default", ORDER, appended.entity_id, None)
         assert entity.events == []
         assert entity.snapshot is not None
@@ -314,8 +336,13 @@ class EngineContract(ABC):
     async def test_filters_choose_types_entity_types_and_swimlanes(self, engine: Engine) -> None:
         for number in range(40):
             await engine.append(
-                Append("default", f"T{number % 2}", f"e{number}", None,
-                       [NewEvent(f"E{number % 3}", "{}")])
+                Append(
+                    "default",
+                    f"T{number % 2}",
+                    f"e{number}",
+                    None,
+                    [NewEvent(f"E{number % 3}", "{}")],
+                )
             )
         await engine.append(creation(space="other"))
 
@@ -358,7 +385,9 @@ class EngineContract(ABC):
     async def test_spaces_are_apart(self, engine: Engine) -> None:
         await engine.append(creation(entity_id="one"))
         await engine.append(creation(entity_id="two", space="other"))
-        assert [e.entity_id for e in (await engine.read_log(LogQuery("other", 0))).events] == ["two"]
+        assert [e.entity_id for e in (await engine.read_log(LogQuery("other", 0))).events] == [
+            "two"
+        ]
         assert await engine.load("other", ORDER, "one", None) == Entity([])
         assert engine.event_types("third") == []
 
@@ -407,9 +436,7 @@ class EngineContract(ABC):
         )
         async with self.started() as engine:
             await engine.store_subscription(record)
-            await engine.store_subscription(
-                SubscriptionRecord("other", "view", {}, (0,) * 8)
-            )
+            await engine.store_subscription(SubscriptionRecord("other", "view", {}, (0,) * 8))
             await engine.store_positions(
                 [
                     SwimlanePosition("default", "view", 3, 99),
@@ -419,8 +446,13 @@ class EngineContract(ABC):
         async with self.started() as engine:
             (stored,) = await engine.load_subscriptions("default")
             assert stored == SubscriptionRecord(
-                "default", "view", {ORDER: ["OrderCreated"]}, (0, 1, 2, 99, 4, 5, 6, 7),
-                {"window": 5}, True, 77,
+                "default",
+                "view",
+                {ORDER: ["OrderCreated"]},
+                (0, 1, 2, 99, 4, 5, 6, 7),
+                {"window": 5},
+                True,
+                77,
             )
             assert len(await engine.load_subscriptions(None)) == 2
             assert await engine.load_subscriptions("default", "nobody") == []

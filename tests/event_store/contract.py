@@ -50,7 +50,11 @@ class EventStoreContract(ABC):
     async def test_create_append_load(self, store: EventStore) -> None:
         first = await store.create("default", ORDER, created())
         second = await store.append(
-            "default", ORDER, first.entity_id, first.entity_version, [NewEvent("Approved", "{}", "m")]
+            "default",
+            ORDER,
+            first.entity_id,
+            first.entity_version,
+            [NewEvent("Approved", "{}", "m")],
         )
         entity = await store.load("default", ORDER, first.entity_id)
         assert [event.id for event in entity.events] == first.event_ids + second.event_ids
@@ -76,7 +80,11 @@ class EventStoreContract(ABC):
         )
         with pytest.raises(DuplicateEvent):
             await store.append(
-                "default", ORDER, "one", third.entity_version, created(),
+                "default",
+                ORDER,
+                "one",
+                third.entity_version,
+                created(),
                 triggering_event_token=token,
             )
         with pytest.raises(DuplicateEvent):
@@ -120,7 +128,11 @@ class EventStoreContract(ABC):
     async def test_a_snapshot_shortens_loading(self, store: EventStore) -> None:
         first = await store.create("default", ORDER, created())
         await store.append(
-            "default", ORDER, first.entity_id, first.entity_version, created(),
+            "default",
+            ORDER,
+            first.entity_id,
+            first.entity_version,
+            created(),
             snapshot=NewSnapshot("State", "{}"),
         )
         entity = await store.load("default", ORDER, first.entity_id)
@@ -136,7 +148,7 @@ class EventStoreContract(ABC):
         subscriber_id: str = "view",
         *,
         space: str = "default",
-        selection: dict[str, list[str]] = SELECTION,  # noqa: B006 - only read
+        selection: dict[str, list[str]] = SELECTION,
         durability: Durability = Durability.DURABLE,
         read_from: ReadFrom = ReadFrom.BEGINNING,
         progress_notifications: bool = False,
@@ -330,7 +342,10 @@ class EventStoreContract(ABC):
             else:
                 at = number % len(entities)
                 entities[at] = await store.append(
-                    "default", ORDER, entities[at].entity_id, entities[at].entity_version,
+                    "default",
+                    ORDER,
+                    entities[at].entity_id,
+                    entities[at].entity_version,
                     [NewEvent("OrderApproved", str(number), "m")],
                 )
         await live.until_events(60)
@@ -342,8 +357,15 @@ class EventStoreContract(ABC):
             for each in recorder.events:
                 event = each.event
                 lanes[each.swimlane].append(
-                    (each.offset, event.event_id, event.entity_type, event.entity_id,
-                     event.event_type, event.event_data, event.metadata)
+                    (
+                        each.offset,
+                        event.event_id,
+                        event.entity_type,
+                        event.entity_id,
+                        event.event_type,
+                        event.event_data,
+                        event.metadata,
+                    )
                 )
             return lanes
 

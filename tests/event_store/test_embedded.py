@@ -63,9 +63,7 @@ async def test_several_appends_are_checked_before_any_is_done(url: str) -> None:
     with pytest.raises(BadRequest, match="appends: is empty"):
         await store.append_all([], atomic=False)
     assert store.head == 0
-    outcomes = await store.append_all(
-        [append(entity_id="a"), append(entity_id="a")], atomic=False
-    )
+    outcomes = await store.append_all([append(entity_id="a"), append(entity_id="a")], atomic=False)
     assert [type(outcome) for outcome in outcomes] == [Appended, EntityExists]
     assert (store.statistics.appends, store.statistics.append_conflicts) == (1, 1)
     await store.stop()

@@ -249,9 +249,7 @@ class Dispatcher:
     def _forget_interest(self, subscription: Subscription) -> None:
         for entity_type, event_type in subscription.selection.types:
             key = (subscription.space, entity_type, event_type)
-            rest = tuple(
-                each for each in self._interested.get(key, ()) if each is not subscription
-            )
+            rest = tuple(each for each in self._interested.get(key, ()) if each is not subscription)
             if rest:
                 self._interested[key] = rest
             else:
@@ -306,9 +304,7 @@ class Dispatcher:
         )
         self._flushed.add_done_callback(lambda done: self._after_flush(done, moved))
 
-    def _after_flush(
-        self, done: asyncio.Future[None], moved: dict[Swimlane, Subscription]
-    ) -> None:
+    def _after_flush(self, done: asyncio.Future[None], moved: dict[Swimlane, Subscription]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._moved = {**moved, **self._moved}
             if self._flush_timer is None and not self.stopping:

@@ -175,9 +175,7 @@ class Subscription:
             self.answered(swimlane)
         return True
 
-    def refuse(
-        self, consumption: Consumption, number: int, offset: int, reason: str
-    ) -> bool:
+    def refuse(self, consumption: Consumption, number: int, offset: int, reason: str) -> bool:
         """A consumer could not handle a delivery."""
         if not 0 <= number < len(self.swimlanes) or self._holders[number] is not consumption:
             return False
@@ -268,9 +266,7 @@ class Subscription:
         if not hungry:
             return
         after = min(swimlane.read_from for swimlane in hungry)
-        cohort = [
-            swimlane for swimlane in hungry if swimlane.read_from <= after + _COHORT_SPAN
-        ]
+        cohort = [swimlane for swimlane in hungry if swimlane.read_from <= after + _COHORT_SPAN]
         tail = self.dispatcher.tail
         if after < tail.start:
             self._read_page(after, cohort)
@@ -320,9 +316,7 @@ class Subscription:
         else:
             self.feed_soon()
 
-    def _distribute(
-        self, events: Iterable[LogEvent], through: int, cohort: list[Swimlane]
-    ) -> None:
+    def _distribute(self, events: Iterable[LogEvent], through: int, cohort: list[Swimlane]) -> None:
         """Hand the events of a stretch of the log to the swimlanes that read it."""
         feeding: dict[int, Swimlane] = {
             swimlane.number: swimlane for swimlane in cohort if swimlane.read_from < through
@@ -342,9 +336,7 @@ class Subscription:
             holder = self._holders[event.swimlane]
             in_hands = swimlane.in_hands
             attempt = (
-                swimlane.accept(event.position)
-                if holder is not None and holder.can_take
-                else None
+                swimlane.accept(event.position) if holder is not None and holder.can_take else None
             )
             if attempt is None:
                 self._stop_at(swimlane, event.position - 1)

@@ -62,9 +62,7 @@ class Subscriptions:
         """Deliver again."""
         await self._set_paused(space, subscriber_id, paused=False)
 
-    async def change_policy(
-        self, space: str, subscriber_id: str, policy: DeliveryPolicy
-    ) -> None:
+    async def change_policy(self, space: str, subscriber_id: str, policy: DeliveryPolicy) -> None:
         """Deliver by other rules. Raises BadRequest for one that can't be."""
         policy.check()
         async with self._dispatcher.lock:
@@ -80,9 +78,7 @@ class Subscriptions:
             self._dispatcher.forget(subscription)
             subscription.end(f"subscription {subscriber_id!r} was deleted")
 
-    async def dead_letters(
-        self, space: str, subscriber_id: str
-    ) -> builtins.list[DeadLetterRecord]:
+    async def dead_letters(self, space: str, subscriber_id: str) -> builtins.list[DeadLetterRecord]:
         """Return a subscription's dead letters, lowest position first."""
         async with self._dispatcher.lock:
             subscription = await self._dispatcher.find(space, subscriber_id)

@@ -36,7 +36,7 @@ _LINGER = 2.0
 _DRAIN_GRACE = 5.0
 
 
-class _Refused(Exception):  # noqa: N818 - says what happens, not what is wrong
+class _Refused(Exception):
     """Raised in a parser's callback: this request goes no further, and the connection ends."""
 
     def __init__(self, status: int, code: str, explanation: str) -> None:

@@ -18,9 +18,7 @@ def is_loopback(host: str) -> bool:
 
 def _addresses(host: str) -> list[str]:
     try:
-        found = socket.getaddrinfo(
-            host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise ConfigurationError(f"host: {host!r} has no address: {error.strerror}") from None
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
@@ -43,7 +41,7 @@ def listen(host: str, port: int, name: str) -> list[socket.socket]:
                 each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             each.bind((address, port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)))
             each.listen()
-            each.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+            each.setblocking(False)
     except OSError as error:
         for each in sockets:
             each.close()

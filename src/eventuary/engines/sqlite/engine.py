@@ -156,9 +156,7 @@ class SqliteEngine:
     def delete_subscription(self, space: str, subscriber_id: str) -> asyncio.Future[None]:
         """Forget a subscription."""
         return self._write(
-            partial(
-                subscriptions.delete_subscription, space=space, subscriber_id=subscriber_id
-            )
+            partial(subscriptions.delete_subscription, space=space, subscriber_id=subscriber_id)
         )
 
     def store_positions(self, positions: Sequence[SwimlanePosition]) -> asyncio.Future[None]:

@@ -40,9 +40,12 @@ def load_entity(
     type_no = known.entity_types.get(entity_type) if known else None
     if type_no is None:
         return Entity([])
-    if triggering_event_token is not None and connection.execute(
-        _TRIGGER_APPLIED, (triggering_event_token, entity_id, type_no)
-    ).fetchone():
+    if (
+        triggering_event_token is not None
+        and connection.execute(
+            _TRIGGER_APPLIED, (triggering_event_token, entity_id, type_no)
+        ).fetchone()
+    ):
         raise DuplicateEvent(
             f"triggeringEventToken: {triggering_event_token!r} was already applied to "
             f"{entity_type} {entity_id!r}"

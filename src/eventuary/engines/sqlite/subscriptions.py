@@ -108,9 +108,7 @@ def delete_subscription(connection: sqlite3.Connection, space: str, subscriber_i
             connection.execute(f"DELETE FROM {table} WHERE subscription_no = ?", found)
 
 
-def store_positions(
-    connection: sqlite3.Connection, positions: Sequence[SwimlanePosition]
-) -> None:
+def store_positions(connection: sqlite3.Connection, positions: Sequence[SwimlanePosition]) -> None:
     """Store positions; those of unknown subscriptions are passed over."""
     connection.executemany(
         _STORE_POSITION,
