@@ -1,0 +1,267 @@
+"""The command ``eventuary``: ``serve`` and ``keys``.
+
+Whatever keeps a command from starting is one line on standard error, and exit code 2. A value comes from
+the command line, else from its EVENTUARY_ variable, else from the file that ``--config`` names, else it is
+the default.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from eventuary import __version__
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.errors import ConfigurationError
+from eventuary.keys_command import keys
+from eventuary.limits import Limits
+from eventuary.server.auth import ApiKey
+from eventuary.server.settings import (
+    DEFAULT_ENGINE,
+    DEFAULT_HOST,
+    DEFAULT_HTTP_PORT,
+    DEFAULT_STOMP_PORT,
+    DEFAULT_STOMP_TLS_PORT,
+    DELIVERY_VARIABLES,
+    LIMIT_VARIABLES,
+    Settings,
+    from_pairs,
+    from_variables,
+    overlay,
+    read_file,
+)
+from eventuary.swimlanes import DEFAULT_SWIMLANES
+
+app = typer.Typer(
+    name="eventuary",
+    help="An event store for services that keep their state as events.",
+    epilog="Start with: eventuary serve",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(keys, name="keys")
+
+
+def main() -> None:
+    """Run the command; the entry point of the installed ``eventuary``."""
+    app(prog_name="eventuary")
+
+
+def fail(error: ConfigurationError) -> NoReturn:
+    """Say why, in one line, and end with exit code 2."""
+    line = " ".join(str(error).split())
+    print(f"eventuary: {line}", file=sys.stderr)  # noqa: T201 - the command's own output
+    raise typer.Exit(2)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - an option's callback
+    if asked:
+        typer.echo(f"eventuary {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _eventuary(
+    version: Annotated[  # noqa: ARG001 - its callback has dealt with it
+        bool,
+        typer.Option(
+            "--version", help="Show the version and end.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+) -> None:
+    """An event store for services that keep their state as events."""
+
+
+def _load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the file's values stand in for options and variables that are not given."""
+    if path is None:
+        return None
+    try:
+        settings = read_file(path)
+    except ConfigurationError as error:
+        fail(error)
+    if "api_keys" in settings:
+        settings["api_key"] = settings.pop("api_keys")
+    context.obj = {name: settings.pop(name, {}) for name in ("limits", "delivery")}
+    context.default_map = {**(context.default_map or {}), **settings}
+    return path
+
+
+_ADDRESSES = "Where it listens"
+_STORAGE = "What it keeps, and where"
+_ACCESS = "Who may call"
+_RULES = "Limits and delivery"
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EVENTUARY_CONFIG",
+            metavar="FILE",
+            help="A TOML file with any of these settings: [bold]http_port = 8080[/], "
+            '[bold]api_keys = \\["id:secret"][/], tables [bold]\\[limits][/] and '
+            "[bold]\\[delivery][/].",
+            is_eager=True,
+            callback=_load_config,
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            envvar="EVENTUARY_HOST",
+            help="Address for both ports. Any but a loopback one needs API keys.",
+            rich_help_panel=_ADDRESSES,
+        ),
+    ] = DEFAULT_HOST,
+    http_port: Annotated[
+        int,
+        typer.Option(
+            envvar="EVENTUARY_HTTP_PORT",
+            help="REST, /v1 and WebSockets; 0 takes any free port.",
+            rich_help_panel=_ADDRESSES,
+        ),
+    ] = DEFAULT_HTTP_PORT,
+    stomp_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="EVENTUARY_STOMP_PORT",
+            help="STOMP over TCP; 0 takes any free port.",
+            show_default=f"{DEFAULT_STOMP_PORT}, with TLS {DEFAULT_STOMP_TLS_PORT}",
+            rich_help_panel=_ADDRESSES,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EVENTUARY_TLS_CERT",
+            metavar="FILE",
+            help="Certificate chain (PEM): both ports then speak TLS.",
+            rich_help_panel=_ADDRESSES,
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EVENTUARY_TLS_KEY",
+            metavar="FILE",
+            help="The certificate's private key (PEM).",
+            rich_help_panel=_ADDRESSES,
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            envvar="EVENTUARY_ENGINE",
+            metavar="URL",
+            help="Where events are stored: [bold]sqlite:PATH[/].",
+            rich_help_panel=_STORAGE,
+        ),
+    ] = DEFAULT_ENGINE,
+    swimlanes: Annotated[
+        int,
+        typer.Option(
+            envvar="EVENTUARY_SWIMLANES",
+            help="Swimlanes of a space; fixed for each space with its first event.",
+            rich_help_panel=_STORAGE,
+        ),
+    ] = DEFAULT_SWIMLANES,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="EVENTUARY_API_KEY",
+            metavar="ID:SECRET",
+            help="A key for all spaces, read and write; may be repeated. "
+            "Stored keys: [bold]eventuary keys[/].",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Change a limit, as in [bold]body_size=1048576[/]; may be repeated. "
+            "Variables: EVENTUARY_LIMIT_BODY_SIZE and so on.",
+            rich_help_panel=_RULES,
+        ),
+    ] = None,
+    delivery: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Change a default rule of delivery, as in [bold]window=256[/]; may be repeated. "
+            "Variables: EVENTUARY_DELIVERY_WINDOW and so on.",
+            rich_help_panel=_RULES,
+        ),
+    ] = None,
+    log_level: Annotated[
+        str,
+        typer.Option(
+            envvar="EVENTUARY_LOG_LEVEL",
+            metavar="LEVEL",
+            help="What goes to standard error: debug, info, warning or error.",
+        ),
+    ] = "info",
+) -> None:
+    """Run the event store until SIGTERM or Ctrl-C.
+
+    Says in one line on standard output when both ports accept. Ends after everything under way is
+    answered.
+    """
+    tables = context.obj or {}
+    try:
+        settings = Settings(
+            host=host,
+            http_port=http_port,
+            stomp_port=stomp_port,
+            engine=engine,
+            api_keys=tuple(ApiKey.parse(each) for each in api_key or ()),
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            swimlanes=swimlanes,
+            limits=overlay(
+                Limits(),
+                (f"config: {config}: limits", tables.get("limits", {})),
+                (LIMIT_VARIABLES, from_variables(LIMIT_VARIABLES, os.environ)),
+                ("--limit", from_pairs("--limit", limit or ())),
+            ),
+            delivery=overlay(
+                DeliveryPolicy(),
+                (f"config: {config}: delivery", tables.get("delivery", {})),
+                (DELIVERY_VARIABLES, from_variables(DELIVERY_VARIABLES, os.environ)),
+                ("--delivery", from_pairs("--delivery", delivery or ())),
+            ),
+            log_level=log_level.lower(),
+        )
+        settings.check()
+        _log_to_standard_error(settings.log_level)
+        # Imported here, so that `eventuary keys` and `--help` do not load a web server.
+        from eventuary.server.app import serve as run  # noqa: PLC0415
+
+        run(settings, _say)
+    except ConfigurationError as error:
+        fail(error)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the command's own output
+
+
+def _log_to_standard_error(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    if level != "debug":
+        for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets"):
+            logging.getLogger(name).setLevel(logging.WARNING)
