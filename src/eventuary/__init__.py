@@ -1,3 +1,3 @@
-"""Eventuary: an event store server, and a framework for services that keep their state as events."""
+"""Eventuary: an event store server, and a framework for services whose state is events."""
 
 __version__ = "0.1.0"

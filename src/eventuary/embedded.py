@@ -93,7 +93,7 @@ class EmbeddedEventStore:
         entity_id: str | None = None,
         triggering_event_token: str | None = None,
     ) -> asyncio.Future[Appended]:
-        """Create an entity. Raises BadRequest and ServiceUnavailable before there is a future."""
+        """Create an entity. BadRequest and ServiceUnavailable come before there is a future."""
         return self._append(
             Append(space, entity_type, entity_id, None, events, triggering_event_token)
         )
@@ -109,7 +109,7 @@ class EmbeddedEventStore:
         triggering_event_token: str | None = None,
         snapshot: NewSnapshot | None = None,
     ) -> asyncio.Future[Appended]:
-        """Append to an entity. Raises BadRequest and ServiceUnavailable before there is a future."""
+        """Append to an entity. BadRequest and ServiceUnavailable come before there is a future."""
         return self._append(
             Append(
                 space,

@@ -1,5 +1,5 @@
-"""Any interleaving of subscribe, acknowledge, refuse, disconnect, pause, restart and append loses no
-event and keeps each entity's order: the law of delivery, tried by Hypothesis on the real store.
+"""The law of delivery, tried by Hypothesis on the real store: any interleaving of subscribe,
+acknowledge, refuse, disconnect, stall, restart and append loses no event and keeps order.
 
 The order that is promised: within a swimlane, an event is delivered for the first time only after
 all those before it; it may come again, but never after something later was delivered *and* it was
@@ -9,6 +9,7 @@ acknowledged. Once everybody acknowledges, everything has been acknowledged exac
 import asyncio
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -136,7 +137,7 @@ class Watched(Recorder):
         super().__init__(acknowledging=False)
         self._world = world
 
-    def deliver(self, deliveries: list[Delivery]) -> None:  # type: ignore[override]  # narrower
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
         super().deliver(deliveries)
         for delivery in deliveries:
             self._world.seen(self, delivery)

@@ -62,7 +62,7 @@ class TestSqliteEngine(EngineContract):
         with sqlite3.connect(self.path) as connection:
             connection.execute("PRAGMA user_version = 1000")
         connection.close()
-        with pytest.raises(ConfigurationError, match="schema version 1000.*upgrade"):
+        with pytest.raises(ConfigurationError, match=r"schema version 1000.*upgrade"):
             await self.make().start(lambda committed: None)
 
     async def test_appends_that_wait_share_a_commit(self) -> None:
@@ -79,7 +79,7 @@ class TestSqliteEngine(EngineContract):
             pages = writing.execute("PRAGMA page_count").fetchone()[0]
             writing.execute(f"PRAGMA max_page_count = {pages}")
             big = Append("default", "orders.New", None, None, [NewEvent("Big", "x" * 100_000)])
-            with pytest.raises(ServiceUnavailable, match="full.*nothing was written"):
+            with pytest.raises(ServiceUnavailable, match=r"full.*nothing was written"):
                 await engine.append(big)
             assert engine.head == 1
             assert len(committed) == 1

@@ -1,4 +1,4 @@
-"""The embedded event store over SQLite: the contract, and what only the server's half uses of it."""
+"""The embedded event store over SQLite: the contract, and what only the server uses of it."""
 
 import asyncio
 from pathlib import Path

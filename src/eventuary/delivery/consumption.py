@@ -1,4 +1,4 @@
-"""One receiver's part in a subscription: the swimlanes it holds, and the batch it is about to get."""
+"""One receiver's part in a subscription: what it is about to get, and what it answers."""
 
 from collections import deque
 from typing import TYPE_CHECKING

@@ -1,12 +1,13 @@
-"""Delivery's centre: open subscriptions, commits on their way to them, positions on their way to disk.
+"""Delivery's centre: commits on their way to subscriptions, and positions on their way to disk.
 
-Durable subscriptions are in memory only while somebody consumes them; opening and closing them, and
-what an operator does to them, happens one at a time, under one lock.
+Durable subscriptions are in memory only while somebody consumes them; opening and closing them,
+and what an operator does to them, happens one at a time, under one lock.
 """
 
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -74,10 +75,8 @@ class Dispatcher:
             subscription.end(reason)
         if self._tasks:
             await asyncio.wait(self._tasks)
-        try:
-            await self.flush()
-        except ServiceUnavailable:
-            pass  # older positions are on disk: what they miss will be delivered again
+        # Should it fail, older positions are on disk: what they miss will be delivered again.
+        await self._flush_or_pass()
         if self._flush_timer is not None:
             self._flush_timer.cancel()
 
@@ -171,9 +170,8 @@ class Dispatcher:
         await self._flush_or_pass()
         found = [each for each in self._open.values() if each.space == space]
         consumed = {each.subscriber_id for each in found if each.durable}
-        for record in await self.engine.load_subscriptions(space):
-            if record.subscriber_id not in consumed:
-                found.append(self._restore(record))
+        stored = await self.engine.load_subscriptions(space)
+        found += [self._restore(each) for each in stored if each.subscriber_id not in consumed]
         return found
 
     async def close(self, subscription: Subscription) -> None:
@@ -278,10 +276,8 @@ class Dispatcher:
             await asyncio.shield(self._flushed)
 
     async def _flush_or_pass(self) -> None:
-        try:
+        with suppress(ServiceUnavailable):  # they stay noted, and are tried again
             await self.flush()
-        except ServiceUnavailable:
-            pass  # they stay noted, and are tried again
 
     def _flush_now(self) -> None:
         if self._flush_timer is not None:

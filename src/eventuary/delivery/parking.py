@@ -175,9 +175,11 @@ class Parking:
     async def _delete_when_possible(self, offset: int) -> None:
         while not self._dispatcher.stopping:
             try:
-                return await self._delete(offset)
+                await self._delete(offset)
             except ServiceUnavailable:
                 await self._dispatcher.rest(_STORE_AGAIN_AFTER)
+            else:
+                return
 
     async def _delete(self, offset: int) -> None:
         await self._dispatcher.engine.delete_dead_letter(

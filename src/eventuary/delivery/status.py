@@ -1,4 +1,4 @@
-"""What an operator sees of subscriptions: their lag, their consumers, the state of each swimlane."""
+"""What an operator sees of subscriptions: lag, consumers, the state of each swimlane."""
 
 from enum import StrEnum
 

@@ -1,9 +1,9 @@
 """One subscription: its swimlanes, who consumes them, and the reading that keeps them fed.
 
-Swimlanes that are live get commits from ``offer``; the others are fed by ``_feed``, from the tail in
-memory when it reaches back far enough, else by pages from the engine. Both end in ``_distribute``.
-One page is under way at a time; what it brings is bounded by the room in the windows, and nothing
-is read for a consumer that can't take it: a slow consumer costs its windows and no more.
+Swimlanes that are live get commits from ``offer``; the others are fed by ``_feed``, from the tail
+in memory when it reaches back far enough, else by pages from the engine; ``_distribute`` hands out
+both. One page is under way at a time; what it brings is bounded by the room in the windows, and
+nothing is read for a consumer that can't take it: a slow consumer costs its windows and no more.
 """
 
 import asyncio

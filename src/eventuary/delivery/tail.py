@@ -1,4 +1,4 @@
-"""The newest events of the log in memory, for subscribers that keep up: live delivery reads no disk."""
+"""The newest events of the log in memory: live delivery reads no disk."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

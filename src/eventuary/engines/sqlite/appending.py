@@ -27,7 +27,7 @@ _COLUMNS = 10
 #: Rows of one INSERT: powers of two, so that few statements serve every number of rows. One
 #: statement gives the interpreter lock away once, where one a row would give it away each time.
 _INSERTS = {
-    1 << power: "INSERT INTO events VALUES "
+    1 << power: "INSERT INTO events VALUES "  # noqa: S608 - placeholders only
     + ",".join(["(" + ",".join("?" * _COLUMNS) + ")"] * (1 << power))
     for power in range(9)
 }

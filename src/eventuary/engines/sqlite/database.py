@@ -1,4 +1,4 @@
-"""The database file: who may hold it, how its connections are set up, how its schema is upgraded."""
+"""The database file: who may hold it, how connections are set up, how its schema is upgraded."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""Stored API keys. Each call opens the database for itself: `eventuary keys` runs beside a server."""
+"""Stored API keys. Each call opens the database for itself: `eventuary keys` runs anywhere."""
 
 import sqlite3
 from contextlib import closing

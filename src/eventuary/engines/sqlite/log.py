@@ -1,9 +1,8 @@
 """Reading the log: pages of the events that a reader wants, without visiting those it does not.
 
-The index `events_by_type` holds the log of each event type by itself, with swimlane and size. A page
-is chosen there, in a window of positions that widens while it finds little (so that a rare event
-is reached in few steps, however far it lies ahead) and narrows when it finds too much; then its
-rows are fetched by position.
+The index `events_by_type` holds the log of each event type by itself, with swimlane and size.
+A page is chosen there, in a window of positions that widens while it finds little, so that a rare
+event is reached in few steps, however far it lies ahead; then its rows are fetched by position.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""A reading thread with a connection of its own: takes all reads that wait, answers them together."""
+"""A reading thread with a connection of its own: takes what waits, answers it together."""
 
 import asyncio
 import sqlite3
@@ -62,7 +62,7 @@ class Reader:
             return error
         except sqlite3.Error as error:
             return unavailable(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread must live, and its caller be told
             failure = ServiceUnavailable(f"the read failed: {error!r}")
             failure.__cause__ = error
             return failure

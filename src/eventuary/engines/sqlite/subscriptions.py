@@ -104,8 +104,9 @@ def delete_subscription(connection: sqlite3.Connection, space: str, subscriber_i
     """Delete a subscription and what belongs to it."""
     found = connection.execute(_SUBSCRIPTION_NO, (space, subscriber_id)).fetchone()
     if found is not None:
-        for table in ("dead_letters", "swimlane_positions", "subscriptions"):
-            connection.execute(f"DELETE FROM {table} WHERE subscription_no = ?", found)
+        connection.execute("DELETE FROM dead_letters WHERE subscription_no = ?", found)
+        connection.execute("DELETE FROM swimlane_positions WHERE subscription_no = ?", found)
+        connection.execute("DELETE FROM subscriptions WHERE subscription_no = ?", found)
 
 
 def store_positions(connection: sqlite3.Connection, positions: Sequence[SwimlanePosition]) -> None:

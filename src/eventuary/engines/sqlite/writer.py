@@ -1,4 +1,4 @@
-"""The one writer: takes everything that waits, writes it in one transaction, answers after the fsync.
+"""The one writer: takes all that waits, writes it in one transaction, answers after the fsync.
 
 A thread of its own, so that the event loop never waits for the disk. Work arrives by a queue and
 outcomes go back in one call per group, however many appends the group holds.
@@ -131,7 +131,7 @@ class Writer:
         except sqlite3.Error as error:
             failure: Exception = unavailable(error)
             return [(work.future, failure) for work in group], None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread must live, and its callers be told
             failure = ServiceUnavailable(f"the append failed, nothing was written: {error!r}")
             failure.__cause__ = error
             return [(work.future, failure) for work in group], None
