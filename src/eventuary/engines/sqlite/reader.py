@@ -1,6 +1,7 @@
 """A reading thread with a connection of its own: takes what waits, answers it together."""
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 
 from eventuary.engines.sqlite.database import unavailable
 from eventuary.errors import EventuaryError, ServiceUnavailable
+
+_log = logging.getLogger("eventuary.sqlite")
 
 _Result = TypeVar("_Result")
 _Read = tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]
@@ -63,7 +66,8 @@ class Reader:
         except sqlite3.Error as error:
             return unavailable(error)
         except Exception as error:  # noqa: BLE001 - a thread must live, and its caller be told
-            failure = ServiceUnavailable(f"the read failed: {error!r}")
+            _log.exception("a read failed unexpectedly")
+            failure = ServiceUnavailable("an unexpected error; the log has it")
             failure.__cause__ = error
             return failure
 

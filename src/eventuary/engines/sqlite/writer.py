@@ -5,8 +5,10 @@ outcomes go back in one call per group, however many appends the group holds.
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -21,11 +23,16 @@ from eventuary.errors import EventuaryError, ServiceUnavailable
 from eventuary.events import Append, Appended
 from eventuary.ids import IdGenerator
 
+_log = logging.getLogger("eventuary.sqlite")
+
 #: A group takes no more appends once it has this many; what waits forms the next group.
 _MOST_APPENDS = 1024
 
 #: Nor once its events' data reach so many characters.
 _MOST_CHARACTERS = 8 * 1024 * 1024
+
+#: Seconds between two log lines about storage that fails.
+_COMPLAIN_EVERY = 10.0
 
 
 class Single(msgspec.Struct, gc=False):
@@ -69,6 +76,7 @@ class Writer:
         self._catalogue = catalogue
         self._ids = ids
         self._written_head = head
+        self._silent_until = 0.0
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
@@ -129,10 +137,12 @@ class Writer:
                 self._roll_back()
                 raise
         except sqlite3.Error as error:
+            self._complain(error)
             failure: Exception = unavailable(error)
             return [(work.future, failure) for work in group], None
         except Exception as error:  # noqa: BLE001 - a thread must live, and its callers be told
-            failure = ServiceUnavailable(f"the append failed, nothing was written: {error!r}")
+            _log.exception("a group of appends failed unexpectedly; nothing of it was written")
+            failure = ServiceUnavailable("an unexpected error; the log has it; nothing was written")
             failure.__cause__ = error
             return [(work.future, failure) for work in group], None
         self._catalogue.committed()
@@ -141,6 +151,13 @@ class Writer:
         if not appending.events:
             return outcomes, None
         return outcomes, Committed(appending.head, appending.events)
+
+    def _complain(self, error: sqlite3.Error) -> None:
+        """Log a failure of the storage: the first, and then one in ten seconds."""
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + _COMPLAIN_EVERY
+            _log.warning("appends are answered 503: %s", error)
 
     def _write_in_transaction(self, group: list[Work]) -> tuple[list[_Outcome], Appending]:
         appending = Appending(self._connection, self._catalogue, self._ids, self._written_head)
