@@ -1,7 +1,7 @@
 """The server: an engine, the event store on it, and the two wires, in one loop.
 
-``serve`` is the whole life of a process: it starts, says in one line that both ports accept, waits for
-a signal, drains, and returns. ``Server`` is the same without process and signals.
+``serve`` is the whole life of a process: it starts, says in one line that both ports accept,
+waits for a signal, drains, and returns. ``Server`` is the same without process and signals.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Server:
                         self.store,
                         self.authenticator,
                         settings.limits,
-                        MetricSources(http=shared),
+                        MetricSources(shared, self._stomp),
                     ),
                     stomp_websocket(self._stomp),
                 ),

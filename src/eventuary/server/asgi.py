@@ -1,7 +1,7 @@
 """The ASGI application beside the entity routes: /v1 with its documents, and the WebSocket.
 
-Whatever goes wrong in there, the client gets an error in the shape of every error, and the log gets one
-traceback; a client that goes away is no error at all.
+Whatever goes wrong in there, the client gets an error in the shape of every error, and the log
+gets one traceback; a client that goes away is no error at all.
 """
 
 import logging
@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventuary.server.http_answers import encode_error
-from eventuary.server.http_protocol import WEBSOCKET_PATH
+from eventuary.server.http_reading import WEBSOCKET_PATH
 
 _log = logging.getLogger("eventuary.http")
 

@@ -1,8 +1,8 @@
 """Who may call: API keys given at the start or stored beside the events, and open access.
 
-Secrets are kept as SHA-256: stored ones are generated with 256 bits of entropy, so a slow hash would
-add nothing. A header that was once found valid is remembered as it came, so that checking a key costs
-a request one look into a dictionary; whatever changes the keys empties that memory.
+Secrets are kept as SHA-256: stored ones are generated with 256 bits of entropy, so a slow hash
+would add nothing. A header that was once found valid is remembered as it came, so that checking
+a key costs a request one look into a dictionary; whatever changes the keys empties that memory.
 """
 
 import hmac

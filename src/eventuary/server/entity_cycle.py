@@ -1,7 +1,7 @@
 """One request under ``/entity/``, from its last byte to its answer.
 
-Stands in uvicorn's pipeline where its ``RequestResponseCycle`` stands, without a task, without ASGI's
-messages: the future that the store returns calls back, and the answer is one write.
+Stands in uvicorn's pipeline where its ``RequestResponseCycle`` stands, without a task, without
+ASGI's messages: the future that the store returns calls back, and the answer is one write.
 """
 
 import asyncio

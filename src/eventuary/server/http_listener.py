@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from uvicorn._types import ASGIApplication
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 
 from eventuary.server.http_protocol import EventuaryHttpProtocol
@@ -30,7 +30,7 @@ _STREAM_GRACE = 2.0
 class HttpListener:
     """Listens; ``drain`` and then ``stop`` end it."""
 
-    def __init__(self, app: ASGIApplication, shared: HttpState) -> None:
+    def __init__(self, app: ASGIApp, shared: HttpState) -> None:
         self._shared = shared
         limits = shared.limits
         self._config = Config(
@@ -73,7 +73,9 @@ class HttpListener:
             connection.shutdown()
         try:
             async with asyncio.timeout(_DRAIN_LIMIT):
-                while any(connection.answering for connection in shared.watched):
+                while any(  # noqa: ASYNC110 - an event would cost each answer something
+                    connection.answering for connection in shared.watched
+                ):
                     await asyncio.sleep(_LOOK_AGAIN)
         except TimeoutError:
             _log.warning("some requests were not answered within %g seconds", _DRAIN_LIMIT)
@@ -92,7 +94,9 @@ class HttpListener:
         for watched in list(shared.watched):
             watched.transport.close()
         end = asyncio.get_running_loop().time() + _STREAM_GRACE
-        while shared.watched and asyncio.get_running_loop().time() < end:
+        while (  # noqa: ASYNC110 - as above
+            shared.watched and asyncio.get_running_loop().time() < end
+        ):
             await asyncio.sleep(_LOOK_AGAIN)  # what is written is being sent
         for watched in list(shared.watched):
             watched.transport.abort()

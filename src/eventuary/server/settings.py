@@ -1,8 +1,8 @@
 """What a server is started with, checked; and the TOML file in which it may stand.
 
-Where a value comes from (command line, EVENTUARY_ variable, file, default, in this order) is the command
-line's business; here are the tables of many small numbers, ``[limits]`` and ``[delivery]``, which are
-laid over each other field by field.
+Where a value comes from (command line, EVENTUARY_ variable, file, default, in this order) is the
+command line's business; here are the tables of many small numbers, ``[limits]`` and
+``[delivery]``, which are laid over each other field by field.
 """
 
 import difflib

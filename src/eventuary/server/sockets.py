@@ -1,4 +1,4 @@
-"""Addresses: which are this machine's own, and listening on one with an error that says what to do."""
+"""Addresses: which are this machine's own; and listening, with errors that say what to do."""
 
 import errno
 import ipaddress

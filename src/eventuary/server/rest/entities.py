@@ -1,7 +1,7 @@
 """Create, update, find: from a request's parts to a call of the store, and nothing between them.
 
-Knows no socket: the protocol above hands it method, target, headers and body, and gets the future of
-the answer. Everything that can be refused at once is raised before there is a future.
+Knows no socket: the protocol above hands it method, target, headers and body, and gets the
+future of the answer. Everything that can be refused at once is raised before there is a future.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class EntityRoutes:
         self._authenticator = authenticator
 
     def begin(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes
+        self, method: bytes, target: bytes, headers: Headers, body: bytes | bytearray
     ) -> "asyncio.Future[Appended] | asyncio.Future[Entity]":
         """Begin what a request asks for.
 
@@ -89,7 +89,7 @@ class EntityRoutes:
             f"allowed: {allowed_methods(target)}"
         )
 
-    def _write(self, named: Target, body: bytes) -> asyncio.Future[Appended]:
+    def _write(self, named: Target, body: bytes | bytearray) -> asyncio.Future[Appended]:
         if named.entity_id is None or named.entity_type is None:
             creation = decode_create(body)
             return self._store.create(

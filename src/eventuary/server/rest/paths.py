@@ -1,8 +1,8 @@
 """What a request target under ``/entity/`` names (protocol.md, section 2).
 
-``/entity/{space}`` and ``/entity/{space}/{entityType}/{entityId}``. Entity types may hold slashes and
-come percent-encoded or raw, and entity ids never hold one: so the first segment is the space, the
-last the id, and everything between them the type.
+``/entity/{space}`` and ``/entity/{space}/{entityType}/{entityId}``. Entity types may hold
+slashes and come percent-encoded or raw, and entity ids never hold one: so the first segment is
+the space, the last the id, and everything between them the type.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Request bodies of the REST API, decoded in one step (protocol.md, section 2).
 
-Unknown fields are passed over; a field that may be left out may also be null. The texts of msgspec's
-errors are turned around so that each begins with the field that is wrong.
+Unknown fields are passed over; a field that may be left out may also be null. The texts of
+msgspec's errors are turned around so that each begins with the field that is wrong.
 """
 
 import re
@@ -39,17 +39,17 @@ _Request = TypeVar("_Request", CreateRequest, UpdateRequest)
 _PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
-def decode_create(body: bytes) -> CreateRequest:
+def decode_create(body: bytes | bytearray) -> CreateRequest:
     """Read a creation. Raises BadRequest, naming the field."""
     return _decode(_create, body)
 
 
-def decode_update(body: bytes) -> UpdateRequest:
+def decode_update(body: bytes | bytearray) -> UpdateRequest:
     """Read an update. Raises BadRequest, naming the field."""
     return _decode(_update, body)
 
 
-def _decode(decoder: msgspec.json.Decoder[_Request], body: bytes) -> _Request:
+def _decode(decoder: msgspec.json.Decoder[_Request], body: bytes | bytearray) -> _Request:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -69,7 +69,7 @@ def _field_first(text: str) -> str:
     return f"{field or 'body'}: {what[:1].lower()}{what[1:]}"
 
 
-def _not_utf8(body: bytes) -> str:
+def _not_utf8(body: bytes | bytearray) -> str:
     try:
         body.decode()
     except UnicodeDecodeError as error:

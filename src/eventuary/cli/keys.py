@@ -4,15 +4,15 @@ Works while a server runs on the same database: it notices within about a second
 """
 
 import asyncio
-import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from eventuary.cli.failing import fail
 from eventuary.engines.engine import Engine, KeyRecord
 from eventuary.engines.opening import open_engine
 from eventuary.errors import BadRequest, ConfigurationError, EventuaryError
@@ -72,7 +72,7 @@ def add(
             )
         )
     except (ConfigurationError, EventuaryError) as error:
-        _fail(error)
+        fail(error)
     typer.echo(f"{key_id}:{secret}")
     typer.echo("Keep the secret now: it is not stored and can't be shown again.", err=True)
 
@@ -83,7 +83,7 @@ def list_keys(engine: _EngineOption = DEFAULT_ENGINE) -> None:
     try:
         records = open_engine(engine).keys.list_keys()
     except (ConfigurationError, EventuaryError) as error:
-        _fail(error)
+        fail(error)
     table = Table("Id", "Spaces", "May", "Added (UTC)")
     for record in records:
         table.add_row(
@@ -104,7 +104,7 @@ def revoke(key_id: _KeyId, engine: _EngineOption = DEFAULT_ENGINE) -> None:
     try:
         open_engine(engine).keys.revoke_key(key_id)
     except (ConfigurationError, EventuaryError) as error:
-        _fail(error)
+        fail(error)
     typer.echo(f"Revoked {key_id}.")
 
 
@@ -123,9 +123,3 @@ def _check_id(key_id: str) -> None:
     """Basic authentication splits at the first colon. Raises BadRequest."""
     if not key_id or ":" in key_id or not key_id.isprintable():
         raise BadRequest(f"ID: {key_id!r} must be printable characters without ':'")
-
-
-def _fail(error: Exception) -> NoReturn:
-    line = " ".join(str(error).split())
-    print(f"eventuary: {line}", file=sys.stderr)  # noqa: T201 - the command's own output
-    raise typer.Exit(2 if isinstance(error, (ConfigurationError, BadRequest)) else 1)

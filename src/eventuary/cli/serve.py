@@ -1,22 +1,20 @@
-"""The command ``eventuary``: ``serve`` and ``keys``.
+"""``eventuary serve``: every setting as an option, a variable and a line of a file.
 
-Whatever keeps a command from starting is one line on standard error, and exit code 2. A value comes from
-the command line, else from its EVENTUARY_ variable, else from the file that ``--config`` names, else it is
-the default.
+A value comes from the command line, else from its EVENTUARY_ variable, else from the file that
+``--config`` names, else it is the default.
 """
 
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from eventuary import __version__
+from eventuary.cli.failing import fail
 from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import ConfigurationError
-from eventuary.keys_command import keys
 from eventuary.limits import Limits
 from eventuary.server.auth import ApiKey
 from eventuary.server.settings import (
@@ -34,48 +32,6 @@ from eventuary.server.settings import (
     read_file,
 )
 from eventuary.swimlanes import DEFAULT_SWIMLANES
-
-app = typer.Typer(
-    name="eventuary",
-    help="An event store for services that keep their state as events.",
-    epilog="Start with: eventuary serve",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(keys, name="keys")
-
-
-def main() -> None:
-    """Run the command; the entry point of the installed ``eventuary``."""
-    app(prog_name="eventuary")
-
-
-def fail(error: ConfigurationError) -> NoReturn:
-    """Say why, in one line, and end with exit code 2."""
-    line = " ".join(str(error).split())
-    print(f"eventuary: {line}", file=sys.stderr)  # noqa: T201 - the command's own output
-    raise typer.Exit(2)
-
-
-def _show_version(asked: bool) -> None:  # noqa: FBT001 - an option's callback
-    if asked:
-        typer.echo(f"eventuary {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _eventuary(
-    version: Annotated[  # noqa: ARG001 - its callback has dealt with it
-        bool,
-        typer.Option(
-            "--version", help="Show the version and end.", is_eager=True, callback=_show_version
-        ),
-    ] = False,
-) -> None:
-    """An event store for services that keep their state as events."""
 
 
 def _load_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -99,7 +55,6 @@ _ACCESS = "Who may call"
 _RULES = "Limits and delivery"
 
 
-@app.command()
 def serve(
     context: typer.Context,
     *,
@@ -245,7 +200,7 @@ def serve(
         settings.check()
         _log_to_standard_error(settings.log_level)
         # Imported here, so that `eventuary keys` and `--help` do not load a web server.
-        from eventuary.server.app import serve as run  # noqa: PLC0415
+        from eventuary.server.app import serve as run
 
         run(settings, _say)
     except ConfigurationError as error:
@@ -253,7 +208,7 @@ def serve(
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - the command's own output
+    typer.echo(line)  # flushes
 
 
 def _log_to_standard_error(level: str) -> None:
