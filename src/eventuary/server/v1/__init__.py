@@ -1,1 +1,1 @@
-"""The API of our own under ``/v1``, its document and page, health and metrics (protocol.md, section 5)."""
+"""The API of our own under ``/v1``: its document and page, health, metrics (protocol.md, 5)."""

@@ -45,10 +45,24 @@ class RefusedAppend(msgspec.Struct, frozen=True):
     explanation: str
 
 
+# msgspec has no schema for a union of structs without tags; it encodes one as it is.
+_Outcome = Annotated[
+    object,
+    msgspec.Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"$ref": "#/components/schemas/Appended"},
+                {"$ref": "#/components/schemas/RefusedAppend"},
+            ]
+        }
+    ),
+]
+
+
 class AppendOutcomes(msgspec.Struct, frozen=True):
     """One outcome for each append, in order."""
 
-    outcomes: Sequence[Appended | RefusedAppend]
+    outcomes: Sequence[_Outcome]
 
 
 class AppendsRefused(msgspec.Struct, frozen=True):
@@ -56,7 +70,7 @@ class AppendsRefused(msgspec.Struct, frozen=True):
 
     error: str
     explanation: str
-    outcomes: Sequence[Appended | RefusedAppend]
+    outcomes: Sequence[_Outcome]
 
 
 class AppendRoutes:
@@ -115,6 +129,7 @@ class AppendRoutes:
                 handle=self.append,
                 body=AppendsRequest,
                 answer=AppendOutcomes,
+                refers_to=(Appended, RefusedAppend),
                 errors=(Conflict,),
                 error_bodies={Conflict.status: AppendsRefused},
                 sample=Sample(body=_REQUEST, answer=_ANSWER),

@@ -58,6 +58,8 @@ class Operation:
     body: type[msgspec.Struct] | None = None
     #: What a success answers: a struct as JSON, or text of a media type.
     answer: type[msgspec.Struct] | str
+    #: Structs that the schemas of the others name.
+    refers_to: tuple[type[msgspec.Struct], ...] = ()
     #: Errors of this operation, besides those that every one has.
     errors: tuple[type[EventuaryError], ...] = ()
     #: Answers to errors that hold more than ``error`` and ``explanation``.

@@ -1,4 +1,4 @@
-"""From operations to Starlette's routes: authentication, authorisation, and errors, in one place."""
+"""From operations to Starlette's routes: authentication, authorisation, errors, in one place."""
 
 import logging
 from collections import Counter, defaultdict
@@ -71,7 +71,7 @@ class PathEndpoint:
             return await operation.handle(call)
         except EventuaryError as error:
             return failure(error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it is answered
             _log.exception("%s %s failed unexpectedly", operation.method, operation.path)
             return error_answer(
                 500, "internal_error", "an unexpected error; the server's log has it"
@@ -104,8 +104,16 @@ def routes_of(
     ]
 
 
-async def no_such_route(request: Request, error: Exception) -> Response:
-    """Answer what no route is for."""
-    assert isinstance(error, HTTPException)
-    path = request.url.path[:200]
+async def http_failure(request: Request, error: Exception) -> Response:
+    """Answer what no route is for: the path is none, or a page is asked for by another method."""
+    if isinstance(error, HTTPException) and error.status_code == MethodNotAllowed.status:
+        headers = dict(error.headers or {})
+        return error_answer(
+            error.status_code,
+            MethodNotAllowed.code,
+            f"{request.method[:40]} is not a method of this route; "
+            f"allowed: {headers.get('Allow', '')}",
+            headers,
+        )
+    path = request.scope["path"][:200]
     return error_answer(NotFound.status, NotFound.code, f"no route {path}; /openapi.json has all")

@@ -1,11 +1,15 @@
-"""What ``/metrics`` asks the other rooms of the server for. They count anyway; nobody is told."""
+"""What these routes ask the other rooms of the server for. They count anyway; nobody is told."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class Sources(Protocol):
-    """Plain numbers, read when somebody asks for metrics."""
+    """Plain numbers, read when somebody asks for metrics; ``MetricSources`` satisfies it."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server takes nothing new: it is not ready, and waits and streams end."""
 
     @property
     def http_connections(self) -> int:

@@ -1,0 +1,74 @@
+"""What the schemas of structs can't say and ``eventuary.validation`` checks: names, ids, sizes.
+
+Kept apart from the structs, which are decoded on the hot path and checked once, further down.
+"""
+
+from collections.abc import Mapping
+
+from eventuary.limits import Limits
+from eventuary.validation import MOST_NAME_CHARACTERS, MOST_TOKEN_CHARACTERS
+
+Constraint = Mapping[str, object]
+
+_NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_NO_CONTROL_NO_SLASH = r"^[^/\x00-\x1f\x7f-\x9f]*$"
+
+NAME: Constraint = {"minLength": 1, "maxLength": MOST_NAME_CHARACTERS, "pattern": _NO_CONTROL}
+SEGMENT: Constraint = {**NAME, "pattern": _NO_CONTROL_NO_SLASH}
+SUBSCRIBER: Constraint = {**NAME, "pattern": r'^[^"\\\x00-\x1f\x7f-\x9f]*$'}
+KEY_ID: Constraint = {**NAME, "pattern": r"^[^:\x00-\x1f\x7f-\x9f]*$"}
+TOKEN: Constraint = {**NAME, "maxLength": MOST_TOKEN_CHARACTERS}
+VERSION: Constraint = {
+    "pattern": "^[0-9a-fA-F]{1,16}-[0-9a-fA-F]{1,16}$",
+    "description": "The id of the entity's last event.",
+}
+
+#: Path parameters by name: schema and description.
+PATH_PARAMETERS: Mapping[str, tuple[Constraint, str]] = {
+    "space": ({"type": "string", **SEGMENT}, "The space; `default` when there is no other."),
+    "entityType": ({"type": "string", **NAME}, "The entity type, percent-encoded or raw."),
+    "entityId": ({"type": "string", **SEGMENT}, "The entity's id."),
+    "subscriberId": ({"type": "string", **SUBSCRIBER}, "Percent-encoded, `/` as `%2F`."),
+    "position": (
+        {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+        "The event's position in the log.",
+    ),
+    "keyId": ({"type": "string", **KEY_ID}, "The key's id."),
+}
+
+
+def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
+    """Return constraints by struct and property."""
+    data: Constraint = {
+        "maxLength": limits.event_data_size,
+        "description": f"At most {limits.event_data_size} bytes of UTF-8; never interpreted.",
+    }
+    events: Constraint = {"minItems": 1, "maxItems": limits.events_per_append}
+    writing: dict[str, Constraint] = {
+        "entityTypeName": NAME,
+        "entityId": SEGMENT,
+        "entityVersion": VERSION,
+        "triggeringEventToken": TOKEN,
+        "events": events,
+    }
+    return {
+        "NewEvent": {"eventType": NAME, "eventData": data, "metadata": data},
+        "NewSnapshot": {"snapshotType": {"maxLength": 1024}, "json": data},
+        "CreateRequest": writing,
+        "UpdateRequest": writing,
+        "EntityAppend": writing,
+        "AppendsRequest": {"appends": {"minItems": 1, "maxItems": limits.appends_per_call}},
+        "NewKeyRequest": {"keyId": KEY_ID, "spaces": {"items": {"type": "string", **SEGMENT}}},
+        "FindQuery": {"triggeringEventToken": TOKEN},
+    }
+
+
+def constrain(schema: dict[str, object], constraint: Constraint) -> None:
+    """Lay a constraint over a schema; over the branch that is not null, where null is allowed."""
+    branches = schema.get("anyOf")
+    if isinstance(branches, list):
+        for branch in branches:
+            if branch.get("type") != "null":
+                constrain(branch, constraint)
+    else:
+        schema.update(constraint)

@@ -1,0 +1,121 @@
+"""Which events a reader of the log asks for, and the form in which they are shown."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from eventuary.engines.engine import Engine, LogQuery
+from eventuary.events import EventType, LogEvent
+
+#: Positions are stored as signed 64-bit numbers.
+MOST_POSITION = 2**63 - 1
+
+Position = Annotated[int, msgspec.Meta(ge=0, le=MOST_POSITION)]
+
+_ENTITY_TYPES = "Only events of these entity types; may be given several times."
+_EVENT_TYPES = (
+    "Only events of these event types, of whatever entity type unless `entityType` says which; "
+    "may be given several times."
+)
+
+
+class PageQuery(msgspec.Struct, frozen=True, rename="camel"):
+    """The query of a page."""
+
+    after: Annotated[
+        Position, msgspec.Meta(description="Events with a position greater than this.")
+    ] = 0
+    limit: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            le=10_000,
+            description="At most so many events; a page also ends at 1 MiB of event data.",
+        ),
+    ] = 500
+    entity_type: Annotated[list[str], msgspec.Meta(description=_ENTITY_TYPES)] = []
+    event_type: Annotated[list[str], msgspec.Meta(description=_EVENT_TYPES)] = []
+    wait: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, le=60, description="Seconds to wait for an event when there is none yet."
+        ),
+    ] = 0.0
+
+
+class StreamQuery(msgspec.Struct, frozen=True, rename="camel"):
+    """The query of a stream."""
+
+    after: Annotated[
+        Position | Literal["head"],
+        msgspec.Meta(
+            description=(
+                "Events with a position greater than this; `head`: those that occur from now on. "
+                "A `Last-Event-ID` header takes its place."
+            )
+        ),
+    ] = 0
+    entity_type: Annotated[list[str], msgspec.Meta(description=_ENTITY_TYPES)] = []
+    event_type: Annotated[list[str], msgspec.Meta(description=_EVENT_TYPES)] = []
+
+
+class LoggedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """An event as the log holds it. `position` grows along the log of all spaces."""
+
+    position: int
+    id: str
+    entity_type: str
+    entity_id: str
+    event_type: str
+    event_data: str
+    swimlane: int
+    metadata: str | None = None
+    triggering_event_token: str | None = None
+
+
+def logged(event: LogEvent) -> LoggedEvent:
+    """Return an event in the form in which it is shown."""
+    return LoggedEvent(
+        event.position,
+        event.event_id,
+        event.entity_type,
+        event.entity_id,
+        event.event_type,
+        event.event_data,
+        event.swimlane,
+        event.metadata,
+        event.triggering_event_token,
+    )
+
+
+class LogFilter:
+    """The events of a space that a reader asks for."""
+
+    def __init__(self, space: str, asked: PageQuery | StreamQuery) -> None:
+        self._space = space
+        self._entity_types = frozenset(asked.entity_type) or None
+        self._event_types = frozenset(asked.event_type)
+
+    def after(self, position: int, engine: Engine, *, limit: int, max_bytes: int) -> LogQuery:
+        """Return the query for what comes after ``position``.
+
+        Event types are looked up each time, because new ones occur; and the head is read before
+        them, so that none that is below it is missing.
+        """
+        until = engine.head
+        types: frozenset[EventType] | None = None
+        if self._event_types:
+            types = frozenset(
+                each
+                for each in engine.event_types(self._space)
+                if each.event_type in self._event_types
+            )
+        return LogQuery(
+            space=self._space,
+            after=position,
+            until=until,
+            types=types,
+            entity_types=self._entity_types,
+            limit=limit,
+            max_bytes=max_bytes,
+        )
