@@ -13,7 +13,7 @@ from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.delivery.statistics import Statistics
 from eventuary.delivery.subscriptions import Subscriptions
 from eventuary.engines.engine import Committed, Engine, LogPage, LogQuery
-from eventuary.errors import BadRequest, Conflict, EventuaryError, ServiceUnavailable
+from eventuary.errors import BadRequest, EventuaryError, ServiceUnavailable
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import Append, Appended, Entity, NewEvent, NewSnapshot
 from eventuary.limits import Limits
@@ -27,7 +27,6 @@ from eventuary.validation import (
     checked,
 )
 
-#: Failures in the statistics are the two that say something about the store, not about a request.
 _Outcome = Appended | EventuaryError
 
 
@@ -46,9 +45,6 @@ class EmbeddedEventStore:
         self._dispatcher = Dispatcher(engine, policy or DeliveryPolicy())
         self._dispatcher.policy.check()
         self.subscriptions = Subscriptions(self._dispatcher)
-        #: Appends, and characters of their events, that wait for the disk.
-        self.waiting_appends = 0
-        self.waiting_characters = 0
         self._followers: set[asyncio.Future[None]] = set()
         self._stopping = False
 
@@ -61,6 +57,11 @@ class EmbeddedEventStore:
     def statistics(self) -> Statistics:
         """What has happened since the start."""
         return self._dispatcher.statistics
+
+    @property
+    def waiting_appends(self) -> int:
+        """How many appends wait for the disk."""
+        return self.engine.counts.waiting
 
     @property
     def consumers(self) -> int:
@@ -137,34 +138,13 @@ class EmbeddedEventStore:
                 f"{self.limits.appends_per_call}"
             )
         good = []
-        characters = 0
         for number, append in enumerate(appends):
             try:
-                append, size = checked(append, self.limits)  # noqa: PLW2901 - normalised
+                good.append(checked(append, self.limits))
             except BadRequest as error:
                 raise BadRequest(f"appends[{number}].{error}") from None
-            good.append(append)
-            characters += size
-        count = len(good)
-        self._admit(count, characters)
-        future = self.engine.append_all(good, atomic=atomic)
-
-        def done(finished: asyncio.Future[list[_Outcome]]) -> None:
-            self._finish(count, characters)
-            if finished.cancelled():
-                return
-            if finished.exception() is not None:
-                self.statistics.append_failures += count
-                return
-            for append, outcome in zip(good, finished.result(), strict=True):
-                if isinstance(outcome, Appended):
-                    self.statistics.appends += 1
-                    self.statistics.appended_events += len(append.events)
-                elif isinstance(outcome, Conflict):
-                    self.statistics.append_conflicts += 1
-
-        future.add_done_callback(done)
-        return future
+        self._admit(len(good), sum(append.characters for append in good))
+        return self.engine.append_all(good, atomic=atomic)
 
     def load(
         self,
@@ -235,49 +215,26 @@ class EmbeddedEventStore:
         return self._stopping
 
     def _append(self, append: Append) -> asyncio.Future[Appended]:
-        append, characters = checked(append, self.limits)
-        self._admit(1, characters)
-        future = self.engine.append(append)
-        statistics = self.statistics
-        count = len(append.events)
-
-        def done(finished: asyncio.Future[Appended]) -> None:
-            self._finish(1, characters)
-            if finished.cancelled():
-                return
-            error = finished.exception()
-            if error is None:
-                statistics.appends += 1
-                statistics.appended_events += count
-            elif isinstance(error, Conflict):
-                statistics.append_conflicts += 1
-            elif isinstance(error, ServiceUnavailable):
-                statistics.append_failures += 1
-
-        future.add_done_callback(done)
-        return future
+        append = checked(append, self.limits)
+        self._admit(1, append.characters)
+        return self.engine.append(append)
 
     def _admit(self, appends: int, characters: int) -> None:
         """Raise ServiceUnavailable when as much waits for the disk as may."""
         if self._stopping:
             raise ServiceUnavailable("the server is shutting down")
         limits = self.limits
-        if self.waiting_appends and (
-            self.waiting_appends + appends > limits.waiting_appends
-            or self.waiting_characters + characters > limits.waiting_bytes
+        counts = self.engine.counts
+        if counts.waiting and (
+            counts.waiting + appends > limits.waiting_appends
+            or counts.waiting_characters + characters > limits.waiting_bytes
         ):
-            self.statistics.append_failures += appends
+            counts.failures += appends
             raise ServiceUnavailable(
-                f"overload: {self.waiting_appends} appends wait for the disk "
+                f"overload: {counts.waiting} appends wait for the disk "
                 f"(limits: waiting_appends {limits.waiting_appends}, waiting_bytes "
                 f"{limits.waiting_bytes}); nothing was written, try again"
             )
-        self.waiting_appends += appends
-        self.waiting_characters += characters
-
-    def _finish(self, appends: int, characters: int) -> None:
-        self.waiting_appends -= appends
-        self.waiting_characters -= characters
 
     def _committed(self, committed: Committed) -> None:
         self._dispatcher.committed(committed)

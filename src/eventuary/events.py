@@ -55,6 +55,8 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     events: Sequence[NewEvent]
     triggering_event_token: str | None = None
     snapshot: NewSnapshot | None = None
+    #: Characters of the events' data and metadata, by which what waits is bounded.
+    characters: int = 0
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -60,21 +60,25 @@ class IdGenerator:
         if not 0 <= node < NODE_LIMIT:
             raise ValueError(f"node number {node} is outside 0..{NODE_LIMIT - 1}")
         self._node_digits = f"{node:012x}"
+        self._prefix = ""  # all but the counter, of the current millisecond
         self._clock = clock
-        self._millisecond = int(after[:16], 16)
-        self._counter = _COUNTER_LIMIT  # whatever `after` held of its millisecond, begin the next
-        if after == ZERO_ID:
-            self._counter = 0
+        self._begin(int(after[:16], 16))
+        # Whatever `after` has used of its millisecond: begin the next.
+        self._counter = 0 if after == ZERO_ID else _COUNTER_LIMIT
 
     def next_id(self) -> str:
         """Return the next id, above all those returned before."""
+        counter = self._counter
         now = self._clock() // 1_000_000
         if now > self._millisecond:
-            self._millisecond = now
-            self._counter = 0
-        elif self._counter >= _COUNTER_LIMIT:
-            self._millisecond += 1
-            self._counter = 0
-        identifier = f"{self._millisecond:016x}-{self._node_digits}{self._counter:04x}"
-        self._counter += 1
-        return identifier
+            self._begin(now)
+            counter = 0
+        elif counter >= _COUNTER_LIMIT:
+            self._begin(self._millisecond + 1)
+            counter = 0
+        self._counter = counter + 1
+        return f"{self._prefix}{counter:04x}"
+
+    def _begin(self, millisecond: int) -> None:
+        self._millisecond = millisecond
+        self._prefix = f"{millisecond:016x}-{self._node_digits}"

@@ -6,6 +6,7 @@ UTF-8: a lone surrogate can't be stored, and is refused here rather than by the 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from eventuary.errors import BadRequest
 from eventuary.events import Append, NewEvent, NewSnapshot
@@ -27,11 +28,14 @@ _FORBIDDEN_WITH_SLASH = re.compile(r"[/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_IN_SUBSCRIBER = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 
 
+# The names of spaces and types recur with every request: what was found good is remembered.
+@lru_cache(maxsize=4096)
 def check_space(space: str) -> None:
     """A space is a path segment: no slash."""
     _check_name(space, "space", _FORBIDDEN_WITH_SLASH, "'/', control characters or surrogates")
 
 
+@lru_cache(maxsize=4096)
 def check_entity_type(name: str) -> None:
     """Entity types may be dotted, and may hold slashes."""
     _check_name(name, "entityTypeName", _FORBIDDEN, "control characters or surrogates")
@@ -120,37 +124,35 @@ def check_snapshot(snapshot: NewSnapshot, limits: Limits) -> None:
     _check_text(snapshot.json, "snapshot.json", limits.event_data_size)
 
 
-def checked(append: Append, limits: Limits) -> tuple[Append, int]:
-    """Return the append, its version normalised, and the characters of its events.
+def checked(append: Append, limits: Limits) -> Append:
+    """Return the append with its version normalised and its characters counted.
 
     Raises BadRequest.
     """
     check_space(append.space)
     check_entity_type(append.entity_type)
     entity_id = append.entity_id
+    version = append.expected_version
     if entity_id is not None:
         check_entity_id(entity_id)
-    elif append.expected_version is not None:
+    elif version is not None:
         raise BadRequest("entityId: is missing; an update names the entity")
+    if version is not None:
+        version = parse_id(version, "entityVersion")
     if append.triggering_event_token is not None:
         check_token(append.triggering_event_token)
     if append.snapshot is not None:
         check_snapshot(append.snapshot, limits)
-    characters = check_events(append.events, limits)
-    version = append.expected_version
-    if version is not None:
-        normal = parse_id(version, "entityVersion")
-        if normal != version:
-            append = Append(
-                append.space,
-                append.entity_type,
-                entity_id,
-                normal,
-                append.events,
-                append.triggering_event_token,
-                append.snapshot,
-            )
-    return append, characters
+    return Append(
+        append.space,
+        append.entity_type,
+        entity_id,
+        version,
+        append.events,
+        append.triggering_event_token,
+        append.snapshot,
+        check_events(append.events, limits),
+    )
 
 
 def _check_name(name: str, field: str, forbidden: re.Pattern[str], what: str) -> None:

@@ -47,7 +47,7 @@ async def test_what_waits_for_the_disk_is_bounded(url: str) -> None:
         await store.create("default", "T", created())
     await asyncio.gather(*waiting)
     await store.create("default", "T", created())
-    assert (store.waiting_appends, store.waiting_characters) == (0, 0)
+    assert (store.waiting_appends, store.engine.counts.waiting_characters) == (0, 0)
     assert store.statistics.appends == 6
     assert store.statistics.append_failures == 1
     await store.stop()

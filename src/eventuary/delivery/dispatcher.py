@@ -45,7 +45,7 @@ class Dispatcher:
     def __init__(self, engine: Engine, policy: DeliveryPolicy) -> None:
         self.engine = engine
         self.policy = policy
-        self.statistics = Statistics()
+        self.statistics = Statistics(engine.counts)
         self.stopping = False
         self.tail: Tail
         self.loop: asyncio.AbstractEventLoop

@@ -115,6 +115,33 @@ class KeyRecord(msgspec.Struct, frozen=True):
     created_at: int
 
 
+class AppendCounts:
+    """What an engine counts of its appends: plain numbers, changed on the loop."""
+
+    __slots__ = (
+        "appended_events",
+        "appends",
+        "conflicts",
+        "failures",
+        "groups",
+        "waiting",
+        "waiting_characters",
+    )
+
+    def __init__(self) -> None:
+        #: Appends that are on disk, the events in them, and the commits that wrote them.
+        self.appends = 0
+        self.appended_events = 0
+        self.groups = 0
+        #: Appends refused by a version, an existing entity or an applied trigger.
+        self.conflicts = 0
+        #: Appends that were answered ServiceUnavailable.
+        self.failures = 0
+        #: Appends given to the engine and not answered yet, and the characters of their events.
+        self.waiting = 0
+        self.waiting_characters = 0
+
+
 class KeyStore(Protocol):
     """Stored API keys. Calls are rare; they may block for some milliseconds."""
 
@@ -134,6 +161,10 @@ class Engine(Protocol):
     @property
     def keys(self) -> KeyStore:
         """The stored API keys."""
+
+    @property
+    def counts(self) -> AppendCounts:
+        """What has become of the appends so far."""
 
     @property
     def head(self) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from eventuary.engines.engine import (
+    AppendCounts,
     Committed,
     DeadLetterRecord,
     LogPage,
@@ -48,16 +49,12 @@ class SqliteEngine:
         self._catalogue: Catalogue
         self._loop: asyncio.AbstractEventLoop
         self.keys = SqliteKeyStore(path)
+        self.counts = AppendCounts()
 
     @property
     def head(self) -> int:
         """The position of the newest event that readers can see."""
         return self._writer.head
-
-    @property
-    def groups(self) -> int:
-        """How many groups have been committed since the start."""
-        return self._writer.groups
 
     async def start(self, on_commit: Callable[[Committed], None]) -> None:
         """Lock and open the file, upgrade its schema, start the threads.
@@ -77,7 +74,7 @@ class SqliteEngine:
         except BaseException:
             self._close()
             raise
-        self._writer = Writer(writing, self._catalogue, ids, head, on_commit)
+        self._writer = Writer(writing, self._catalogue, ids, head, self.counts, on_commit)
         self._loads = Reader(reading[0], "eventuary-loads")
         self._log = Reader(reading[1], "eventuary-log")
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
-from eventuary.engines.engine import Committed
+from eventuary.engines.engine import AppendCounts, Committed
 from eventuary.engines.sqlite.appending import Appending
 from eventuary.engines.sqlite.catalogue import Catalogue
 from eventuary.engines.sqlite.database import unavailable
-from eventuary.errors import EventuaryError, ServiceUnavailable
+from eventuary.errors import Conflict, EventuaryError, ServiceUnavailable
 from eventuary.events import Append, Appended
 from eventuary.ids import IdGenerator
 
@@ -58,7 +58,7 @@ class Statement(msgspec.Struct, gc=False):
 
 
 Work = Single | Several | Statement
-_Outcome = tuple[asyncio.Future[Any], object]
+_Outcome = tuple[Work, object]
 
 
 class Writer:
@@ -70,6 +70,7 @@ class Writer:
         catalogue: Catalogue,
         ids: IdGenerator,
         head: int,
+        counts: AppendCounts,
         on_commit: Callable[[Committed], None],
     ) -> None:
         self._connection = connection
@@ -77,18 +78,24 @@ class Writer:
         self._ids = ids
         self._written_head = head
         self._silent_until = 0.0
+        self._counts = counts
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="eventuary-writer", daemon=True)
-        #: Groups committed since the start.
-        self.groups = 0
         #: The position of the last event that readers can see.
         self.head = head
         self._thread.start()
 
     def put(self, work: Work) -> None:
         """Queue work; its future is done when it is on disk, or refused."""
+        counts = self._counts
+        if isinstance(work, Single):
+            counts.waiting += 1
+            counts.waiting_characters += work.append.characters
+        elif isinstance(work, Several):
+            counts.waiting += len(work.appends)
+            counts.waiting_characters += _characters(work.appends)
         self._queue.put(work)
 
     async def stop(self) -> None:
@@ -112,10 +119,10 @@ class Writer:
             group.append(work)
             if isinstance(work, Single):
                 appends += 1
-                characters += _characters(work.append)
+                characters += work.append.characters
             elif isinstance(work, Several):
                 appends += len(work.appends)
-                characters += sum(map(_characters, work.appends))
+                characters += _characters(work.appends)
             else:
                 appends += 1
             if appends >= _MOST_APPENDS or characters >= _MOST_CHARACTERS:
@@ -139,14 +146,13 @@ class Writer:
         except sqlite3.Error as error:
             self._complain(error)
             failure: Exception = unavailable(error)
-            return [(work.future, failure) for work in group], None
+            return [(work, failure) for work in group], None
         except Exception as error:  # noqa: BLE001 - a thread must live, and its callers be told
             _log.exception("a group of appends failed unexpectedly; nothing of it was written")
             failure = ServiceUnavailable("an unexpected error; the log has it; nothing was written")
             failure.__cause__ = error
-            return [(work.future, failure) for work in group], None
+            return [(work, failure) for work in group], None
         self._catalogue.committed()
-        self.groups += 1
         self._written_head = appending.head
         if not appending.events:
             return outcomes, None
@@ -172,14 +178,14 @@ class Writer:
         for work in group:
             try:
                 if isinstance(work, Single):
-                    outcomes.append((work.future, appending.append(work.append)))
+                    outcomes.append((work, appending.append(work.append)))
                 elif isinstance(work, Several):
-                    outcomes.append((work.future, _several(appending, work)))
+                    outcomes.append((work, _several(appending, work)))
                 else:
                     work.run(self._connection)
-                    outcomes.append((work.future, None))
+                    outcomes.append((work, None))
             except EventuaryError as refusal:
-                outcomes.append((work.future, refusal))
+                outcomes.append((work, refusal))
         appending.write()
         return outcomes, appending
 
@@ -190,10 +196,26 @@ class Writer:
 
     def _answer(self, outcomes: list[_Outcome], committed: Committed | None) -> None:
         """Runs on the loop: first the news, then the answers."""
+        counts = self._counts
         if committed is not None:
             self.head = committed.head
+            counts.groups += 1
+            counts.appended_events += len(committed.events or ())
             self._on_commit(committed)
-        for future, outcome in outcomes:
+        for work, outcome in outcomes:
+            if isinstance(work, Single):
+                counts.waiting -= 1
+                counts.waiting_characters -= work.append.characters
+                _count(counts, outcome)
+            elif isinstance(work, Several):
+                counts.waiting -= len(work.appends)
+                counts.waiting_characters -= _characters(work.appends)
+                each_outcome = (
+                    outcome if isinstance(outcome, list) else [outcome] * len(work.appends)
+                )
+                for each in each_outcome:
+                    _count(counts, each)
+            future: asyncio.Future[Any] = work.future
             if future.done():
                 continue  # its caller went away; the append stands
             if isinstance(outcome, Exception):
@@ -202,8 +224,17 @@ class Writer:
                 future.set_result(outcome)
 
 
-def _characters(append: Append) -> int:
-    return sum(len(event.event_data) for event in append.events)
+def _count(counts: AppendCounts, outcome: object) -> None:
+    if isinstance(outcome, Appended):
+        counts.appends += 1
+    elif isinstance(outcome, Conflict):
+        counts.conflicts += 1
+    elif isinstance(outcome, ServiceUnavailable):
+        counts.failures += 1
+
+
+def _characters(appends: Sequence[Append]) -> int:
+    return sum(append.characters for append in appends)
 
 
 def _several(appending: Appending, work: Several) -> list[Appended | EventuaryError]:
