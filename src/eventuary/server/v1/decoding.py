@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import TypeVar, get_origin
+from typing import Annotated, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
@@ -41,7 +41,7 @@ def decode_query(wanted: type[_Struct], query: bytes) -> _Struct:
         if field is None:
             known = ", ".join(fields) or "none"
             raise BadRequest(f"{name[:80]}: is not a parameter of this route; known: {known}")
-        if get_origin(field.type) is list:
+        if _is_list(field.type):
             several = values.setdefault(name, [])
             if isinstance(several, list):
                 several.append(value)
@@ -70,6 +70,12 @@ def _parameters(query: bytes) -> Iterable[tuple[str, str]]:
         return parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise BadRequest("query: is not percent-encoded UTF-8") from None
+
+
+def _is_list(annotation: object) -> bool:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return get_origin(annotation) is list
 
 
 def _field_first(text: str, otherwise: str) -> str:
