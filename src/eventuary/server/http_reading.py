@@ -52,6 +52,8 @@ class RequestReader(HttpToolsProtocol):
         #: The request whose head is here and whose body is coming.
         self._receiving: Cycle | None = None
         self._upgrading = False
+        #: What a request's head would be if it asked for no other protocol.
+        self._plain_head = b""
         self._head_size = 0
         #: How often the parser has come to the end of something, and bytes fed since.
         self._progress = 0
@@ -105,11 +107,13 @@ class RequestReader(HttpToolsProtocol):
                     self.shared.watched.discard(self)
                     self.handle_websocket_upgrade()
                     return
-                # An upgrade that is not ours (h2c): go on in HTTP/1.1 behind the request.
-                data = data[upgrade.args[0] :]
-                if data:
-                    continue
-            return
+                # The parser takes what is behind this head for another protocol, and the body is
+                # there: have a new one read the head again, with nothing in it of an upgrade.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                data = self._plain_head + data[upgrade.args[0] :]
+            else:
+                return
 
     def _refuse_unparsed(self, error: httptools.HttpParserError) -> None:
         """Tell what the parser, or a callback within it, found wrong."""
@@ -163,6 +167,11 @@ class RequestReader(HttpToolsProtocol):
             raise body_too_large(f"{int(length)} bytes", self.limits)
         version = parser.get_http_version()
         keep_alive = version != "1.0" and parser.should_keep_alive()
+        if parser.should_upgrade() and not self._opens_websocket(headers):
+            if parser.get_method() == b"CONNECT":
+                raise Refused(400, "bad_request", "CONNECT: this is not a proxy")
+            self._plain_head = self._without_upgrade(version)
+            return
         target = self.url
         if not target.startswith(b"/"):
             target = _origin_form(target)
@@ -172,8 +181,7 @@ class RequestReader(HttpToolsProtocol):
             )
         else:
             self._make_scope(target, version)
-            if self._opens_websocket(headers):
-                self._upgrading = True
+            if self._upgrading:
                 return
             self._receiving = self._asgi_cycle(keep_alive=keep_alive)
         if b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
@@ -203,7 +211,7 @@ class RequestReader(HttpToolsProtocol):
         self.partial = False
         cycle = self._receiving
         if cycle is None:
-            return  # the head of a WebSocket
+            return  # the head of an upgrade
         self._receiving = None
         if isinstance(cycle, EntityCycle):
             cycle.body = self.body
@@ -259,14 +267,30 @@ class RequestReader(HttpToolsProtocol):
 
     def _opens_websocket(self, headers: dict[bytes, bytes]) -> bool:
         if (
-            not self.parser.should_upgrade()
-            or headers.get(b"upgrade", b"").lower() != b"websocket"
-            or self.scope["path"] != WEBSOCKET_PATH
+            headers.get(b"upgrade", b"").lower() != b"websocket"
+            or self.url.partition(b"?")[0] != WEBSOCKET_PATH.encode()
         ):
             return False
         if not self.idle:
             raise Refused(400, "bad_request", "a WebSocket can't be opened behind other requests")
+        self._upgrading = True
         return True
+
+    def _without_upgrade(self, version: str) -> bytes:
+        """Return the head that is here without its wish for another protocol.
+
+        Java's client sends ``Upgrade: h2c`` with its first request, be it a POST with a body.
+        """
+        method: bytes = self.parser.get_method()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version.encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                kept = b", ".join(each for each in options if each.lower() != b"upgrade")
+                lines.append(b"connection: " + kept)
+            elif name != b"upgrade":
+                lines.append(name + b": " + value)
+        return b"\r\n".join([*lines, b"", b""])
 
 
 def _origin_form(target: bytes) -> bytes:

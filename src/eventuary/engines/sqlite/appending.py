@@ -1,12 +1,14 @@
-"""One atomic step: check versions and triggers, then write. Runs on the writer's connection, inside
-the transaction of a whole group; knows nothing of threads, futures or commits.
+"""One atomic step: check versions and triggers, then write, for a whole group at a time.
 
+It is atomic because nobody else writes events: a lock keeps other servers from the database, and
+the one writer runs one of these after the other. Knows nothing of threads or futures.
 Checks read the database once per group, not once per append; what earlier appends of the same
 group have done is kept beside it. A refused append leaves no trace, and the group goes on.
 """
 
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
@@ -24,14 +26,9 @@ from eventuary.ids import IdGenerator
 from eventuary.swimlanes import swimlane_of
 
 _COLUMNS = 10
-#: Rows of one INSERT: powers of two, so that few statements serve every number of rows. One
-#: statement gives the interpreter lock away once, where one a row would give it away each time.
-_INSERTS = {
-    1 << power: "INSERT INTO events VALUES "  # noqa: S608 - placeholders only
-    + ",".join(["(" + ",".join("?" * _COLUMNS) + ")"] * (1 << power))
-    for power in range(9)
-}
-_MOST_ROWS = max(_INSERTS)
+#: Rows of one INSERT at most. One statement gives the interpreter lock away once, where one a row
+#: would give it away each time; and one statement alone needs no BEGIN and COMMIT around it.
+_MOST_ROWS = 128
 
 _VERSIONS = """
 SELECT json_group_array((
@@ -64,8 +61,17 @@ _decode_versions = msgspec.json.Decoder(list[str | None]).decode
 _decode_flags = msgspec.json.Decoder(list[int]).decode
 
 
+@cache
+def _insert(rows: int) -> str:
+    row = "(" + ",".join("?" * _COLUMNS) + ")"
+    return f"INSERT INTO events VALUES {','.join([row] * rows)}"  # noqa: S608 - placeholders only
+
+
 class Appending:
-    """The appends of one group: check, then write. Make one per transaction."""
+    """The appends of one group: check, then write. Make one per transaction.
+
+    The transaction is begun by whoever writes first, unless all there is to write is one statement.
+    """
 
     def __init__(
         self,
@@ -127,9 +133,9 @@ class Appending:
         if append.entity_id is not None:
             self._check(append, append.entity_id, type_no)
         if space is None:
-            space = self._catalogue.add_space(self._connection, append.space)
+            space = self._catalogue.add_space(self.begin(), append.space)
         if type_no is None:
-            type_no = self._catalogue.add_entity_type(self._connection, space, append.entity_type)
+            type_no = self._catalogue.add_entity_type(self.begin(), space, append.entity_type)
 
         next_id = self._ids.next_id
         entity_id = append.entity_id if append.entity_id is not None else next_id()
@@ -144,7 +150,7 @@ class Appending:
             number = event_types.get((entity_type, event.event_type))  # type: ignore[call-overload]  # equal to an EventType
             if number is None:
                 name = EventType(entity_type, event.event_type)
-                number = self._catalogue.add_event_type(self._connection, append.space, name)
+                number = self._catalogue.add_event_type(self.begin(), append.space, name)
             numbers.append(number)
 
         event_ids = []
@@ -222,19 +228,27 @@ class Appending:
             for outcome in outcomes
         ]
 
+    def begin(self) -> sqlite3.Connection:
+        """Return the connection, in a transaction."""
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
     def write(self) -> None:
-        """Write what was taken in."""
+        """Write what was taken in, and commit: when this returns it is on disk."""
         rows = self._rows
         count = len(self.events)
-        start = 0
-        while start < count:
-            size = min(_MOST_ROWS, 1 << ((count - start).bit_length() - 1))
+        if count > _MOST_ROWS or self._snapshots:
+            self.begin()
+        for start in range(0, count, _MOST_ROWS):
+            size = min(_MOST_ROWS, count - start)
             self._connection.execute(
-                _INSERTS[size], rows[start * _COLUMNS : (start + size) * _COLUMNS]
+                _insert(size), rows[start * _COLUMNS : (start + size) * _COLUMNS]
             )
-            start += size
         if self._snapshots:
             self._connection.executemany(_STORE_SNAPSHOT, self._snapshots)
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
 
     def _check(self, append: Append, entity_id: str, type_no: int | None) -> None:
         version = None if type_no is None else self._versions.get((entity_id, type_no))

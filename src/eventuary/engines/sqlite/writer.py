@@ -136,10 +136,8 @@ class Writer:
     def _write(self, group: list[Work]) -> tuple[list[_Outcome], Committed | None]:
         """Write a group in one transaction; return what each is to be told, and what is new."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
                 outcomes, appending = self._write_in_transaction(group)
-                self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
                 raise
@@ -182,7 +180,7 @@ class Writer:
                 elif isinstance(work, Several):
                     outcomes.append((work, _several(appending, work)))
                 else:
-                    work.run(self._connection)
+                    work.run(appending.begin())
                     outcomes.append((work, None))
             except EventuaryError as refusal:
                 outcomes.append((work, refusal))
