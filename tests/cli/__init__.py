@@ -1,0 +1,1 @@
+"""The installed command, in processes of its own."""

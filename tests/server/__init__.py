@@ -1,0 +1,1 @@
+"""The server: its wires and what surrounds them."""

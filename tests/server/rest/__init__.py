@@ -1,0 +1,1 @@
+"""REST and HTTP, over real sockets, on a real SQLite file."""
