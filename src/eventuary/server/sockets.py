@@ -21,32 +21,50 @@ def _addresses(host: str) -> list[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise ConfigurationError(f"host: {host!r} has no address: {error.strerror}") from None
+    except UnicodeError:
+        raise ConfigurationError(f"host: {host!r} is not a name of a host") from None
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
 def listen(host: str, port: int, name: str) -> list[socket.socket]:
     """Return sockets bound to every address of ``host``; with port 0, all on one free port.
 
-    ``name`` is that of the setting, for the message. Raises ConfigurationError.
+    ``name`` is that of the setting, for the message. An address of a kind that this machine does
+    not have (a ``localhost`` of IPv6 where there is no IPv6) is passed over if there is another.
+    Raises ConfigurationError.
     """
     sockets: list[socket.socket] = []
-    try:
-        for address in _addresses(host):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            each = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(each)
-            if os.name == "posix":
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            each.bind((address, port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)))
-            each.listen()
-            each.setblocking(False)
-    except OSError as error:
-        for each in sockets:
-            each.close()
-        raise cannot_listen(host, port, name, error) from None
+    missing: OSError | None = None
+    for address in _addresses(host):
+        try:
+            sockets.append(_bind(address, port or (port_of(sockets) if sockets else 0)))
+        except OSError as error:
+            if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                missing = error
+                continue
+            for each in sockets:
+                each.close()
+            raise cannot_listen(host, port, name, error) from None
+    if not sockets and missing is not None:
+        raise cannot_listen(host, port, name, missing)
     return sockets
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((address, port))
+        bound.listen()
+    except BaseException:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound
 
 
 def cannot_listen(host: str, port: int, name: str, error: OSError) -> ConfigurationError:

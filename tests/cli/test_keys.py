@@ -1,0 +1,111 @@
+"""``eventuary keys`` beside a running server, and without one."""
+
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.cli.running import RunningServer, run, serving
+
+CREATION = {
+    "entityTypeName": "orders.Order",
+    "events": [{"eventType": "OrderCreated", "eventData": "{}"}],
+}
+
+
+def add(*arguments: str, cwd: Path) -> tuple[str, str]:
+    """Add a key; returns what is to be shown."""
+    result = run("keys", "add", *arguments, cwd=cwd)
+    assert result.returncode == 0, result
+    [line] = result.stdout.splitlines()
+    key_id, _, secret = line.partition(":")
+    assert len(secret) >= 43
+    return key_id, secret
+
+
+def status(
+    server: RunningServer, key: tuple[str, str] | None, space: str = "default", method: str = "POST"
+) -> int:
+    target = f"{server.url}/entity/{space}" + ("" if method == "POST" else "/orders.Order/x")
+    json = CREATION if method == "POST" else None
+    return httpx.request(method, target, json=json, auth=key, timeout=10).status_code
+
+
+def becomes(expected: int, server: RunningServer, key: tuple[str, str] | None) -> float:
+    """Ask until the answer is this; returns how long that took, in seconds."""
+    begun = time.monotonic()
+    while (found := status(server, key)) != expected:
+        assert time.monotonic() - begun < 10, f"still {found}"
+    return time.monotonic() - begun
+
+
+def test_keys_on_a_running_server(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path) as server:
+        assert status(server, None) == 200  # open access
+        writer = add("writer", cwd=tmp_path)
+        becomes(401, server, None)
+        assert status(server, writer) == 200
+        assert status(server, (writer[0], "wrong")) == 401
+
+        reader = add("reader", "--space", "default", "--space", "b", "--read-only", cwd=tmp_path)
+        becomes(403, server, reader)
+        assert status(server, reader, method="GET") == 200
+        assert status(server, reader, "b", "GET") == 200
+        assert status(server, reader, "c", "GET") == 403
+
+        result = run("keys", "revoke", "writer", cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (0, "Revoked writer.\n")
+        assert becomes(401, server, writer) < 3
+        assert status(server, reader, method="GET") == 200
+
+        assert run("keys", "revoke", "reader", cwd=tmp_path).returncode == 0
+        becomes(401, server, reader)
+        assert status(server, None) == 401  # revoking the last key does not open the server
+
+
+def test_a_server_that_starts_with_stored_keys(tmp_path: Path) -> None:
+    """The first key can be stored before there ever was a server."""
+    key = add("first", cwd=tmp_path)
+    with serving("--host", "0.0.0.0", cwd=tmp_path) as server:
+        server.url = f"http://127.0.0.1:{server.http_port}"
+        assert status(server, None) == 401
+        assert status(server, key) == 200
+
+
+def test_the_list(tmp_path: Path) -> None:
+    engine = ("--engine", "sqlite:other.db")
+    key_id, secret = add("one", *engine, cwd=tmp_path)
+    add("two", "--space", "a", "--space", "b", "--space", "a", "--read-only", *engine, cwd=tmp_path)
+    text = run("keys", "list", *engine, cwd=tmp_path).stdout
+    rows = [line for line in text.splitlines() if " one " in line or " two " in line]
+    assert [" all " in rows[0], " read, write " in rows[0]] == [True, True]
+    assert [" a, b " in rows[1], " read " in rows[1]] == [True, True]
+    assert secret not in text
+    assert run("keys", "revoke", key_id, *engine, cwd=tmp_path).returncode == 0
+    assert " one " not in run("keys", "list", *engine, cwd=tmp_path).stdout
+    assert run("keys", "revoke", "two", *engine, cwd=tmp_path).returncode == 0
+    assert "no stored keys" in run("keys", "list", *engine, cwd=tmp_path).stdout
+
+
+def test_what_can_not_be_done(tmp_path: Path) -> None:
+    add("taken", cwd=tmp_path)
+    for arguments, code, said in (
+        (("add", "taken"), 1, "key 'taken' exists already"),
+        (("revoke", "nobody"), 1, "there is no key 'nobody'"),
+        (("add", "a:b"), 2, "without ':'"),
+        (("add", "x", "--space", "a/b"), 2, "space: "),
+        (("list", "--engine", "mysql:x"), 2, "unknown scheme"),
+        (("add", "x", "--engine", "sqlite:no/such/x.db"), 2, "can't be opened"),
+    ):
+        result = run("keys", *arguments, cwd=tmp_path)
+        assert result.returncode == code, (arguments, result)
+        assert result.stdout == ""
+        [line] = result.stderr.splitlines()
+        assert line.startswith("eventuary: ")
+        assert said in line
+
+
+def test_a_secret_is_not_in_the_database(tmp_path: Path) -> None:
+    _, secret = add("one", cwd=tmp_path)
+    for file in tmp_path.iterdir():
+        assert secret.encode() not in file.read_bytes(), file
