@@ -47,9 +47,9 @@ SELECT json_group_array(EXISTS (
 """
 
 _STORE_SNAPSHOT = """
-INSERT INTO snapshots (entity_id, entity_type_no, entity_version, snapshot_type, json)
+INSERT INTO snapshots (entity_type_no, entity_id, entity_version, snapshot_type, json)
 VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (entity_id, entity_type_no) DO UPDATE SET
+ON CONFLICT (entity_type_no, entity_id) DO UPDATE SET
     entity_version = excluded.entity_version,
     snapshot_type = excluded.snapshot_type,
     json = excluded.json
@@ -90,7 +90,7 @@ class Appending:
         self._versions: dict[_Entity, str | None] = {}
         self._applied: set[tuple[str, str, int]] = set()
         self._rows: list[object] = []
-        self._snapshots: list[tuple[str, int, str, str, str]] = []
+        self._snapshots: list[tuple[int, str, str, str, str]] = []
 
     def look_up(self, appends: Sequence[Append]) -> None:
         """Read, in two statements at most, what the checks of these appends need."""
@@ -195,7 +195,7 @@ class Appending:
             self._applied.add((token, entity_id, type_no))
         if append.snapshot is not None:
             self._snapshots.append(
-                (entity_id, type_no, version, append.snapshot.snapshot_type, append.snapshot.json)
+                (type_no, entity_id, version, append.snapshot.snapshot_type, append.snapshot.json)
             )
         return Appended(entity_id, version, event_ids)
 
@@ -247,6 +247,8 @@ class Appending:
             )
         if self._snapshots:
             self._connection.executemany(_STORE_SNAPSHOT, self._snapshots)
+            # Before the commit: whoever sees the snapshot must know that there is one.
+            self._catalogue.snapshotted.update(row[0] for row in self._snapshots)
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
 

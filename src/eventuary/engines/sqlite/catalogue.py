@@ -35,6 +35,8 @@ class Catalogue:
         self.spaces: dict[str, Space] = {}
         #: Event type number to (space, event type).
         self.names: dict[int, tuple[str, EventType]] = {}
+        #: Numbers of entity types of which there are snapshots: the others need no look for one.
+        self.snapshotted: set[int] = set()
         self._entity_types = 0
         self._undo: list[Callable[[], object]] = []
         for number, name, swimlanes in connection.execute(
@@ -47,6 +49,13 @@ class Catalogue:
         ):
             self.spaces[space].entity_types[entity_type] = number
             self._entity_types += 1
+        self.snapshotted.update(
+            number
+            for (number,) in connection.execute(
+                "SELECT entity_type_no FROM entity_types WHERE EXISTS (SELECT 1 FROM snapshots"
+                " WHERE snapshots.entity_type_no = entity_types.entity_type_no)"
+            )
+        )
         for number, space, entity_type, event_type in connection.execute(
             "SELECT event_type_no, spaces.name, entity_types.name, event_types.name"
             " FROM event_types JOIN entity_types USING (entity_type_no)"

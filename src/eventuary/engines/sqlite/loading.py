@@ -50,8 +50,10 @@ def load_entity(
             f"triggeringEventToken: {triggering_event_token!r} was already applied to "
             f"{entity_type} {entity_id!r}"
         )
-    stored = connection.execute(_SNAPSHOT, (entity_id, type_no)).fetchone()
-    snapshot = Snapshot(*stored) if stored else None
+    snapshot = None
+    if type_no in catalogue.snapshotted:
+        stored = connection.execute(_SNAPSHOT, (entity_id, type_no)).fetchone()
+        snapshot = Snapshot(*stored) if stored else None
     names = catalogue.names
     return Entity(
         [

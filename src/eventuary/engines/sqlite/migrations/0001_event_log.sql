@@ -48,12 +48,12 @@ CREATE INDEX events_by_trigger ON events (triggering_event_token, entity_id, ent
     WHERE triggering_event_token IS NOT NULL;
 
 CREATE TABLE snapshots (
-    entity_id      TEXT NOT NULL,
     entity_type_no INTEGER NOT NULL,
+    entity_id      TEXT NOT NULL,
     entity_version TEXT NOT NULL,
     snapshot_type  TEXT NOT NULL,
     json           TEXT NOT NULL,
-    PRIMARY KEY (entity_id, entity_type_no)
+    PRIMARY KEY (entity_type_no, entity_id)
 ) STRICT;
 
 CREATE TABLE subscriptions (
