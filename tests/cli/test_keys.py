@@ -87,6 +87,11 @@ def test_the_list(tmp_path: Path) -> None:
     assert "no stored keys" in run("keys", "list", *engine, cwd=tmp_path).stdout
 
 
+def test_where_there_is_no_database_yet_there_are_no_keys(tmp_path: Path) -> None:
+    assert "no stored keys" in run("keys", "list", cwd=tmp_path).stdout
+    assert "there is no key 'a'" in run("keys", "revoke", "a", cwd=tmp_path).stderr
+
+
 def test_what_can_not_be_done(tmp_path: Path) -> None:
     add("taken", cwd=tmp_path)
     for arguments, code, said in (

@@ -121,12 +121,12 @@ def test_a_key_whose_rights_have_changed() -> None:
 
 def test_open_access_accepts_anything_until_there_is_a_key_and_never_again() -> None:
     keys = KeyAuthenticator(allow_open=True)
-    assert keys.open_access
+    was_open = keys.open_access
     for value in (None, b"Bearer x", b"Basic !", header("any", "body")):
         keys.authenticate_header(value).require("any", write=True)
     keys.authenticate("", "").require("any", write=True)
     keys.replace_stored([stored("a", "1")])
-    assert not keys.open_access
+    assert (was_open, keys.open_access) == (True, False)
     with pytest.raises(Unauthorized):
         keys.authenticate_header(header("any", "body"))
     keys.replace_stored([])

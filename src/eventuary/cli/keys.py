@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eventuary.cli.failing import fail
-from eventuary.engines.engine import Engine, KeyRecord
+from eventuary.engines.engine import Engine, KeyRecord, KeyStore
 from eventuary.engines.opening import open_engine
 from eventuary.errors import BadRequest, ConfigurationError, EventuaryError
 from eventuary.server.auth import generate_secret, hash_secret, spaces_of
@@ -60,9 +60,7 @@ def add(
         for each in space or ():
             if each != ALL_SPACES:
                 check_space(each)
-        opened = open_engine(engine)
-        asyncio.run(_prepare(opened))
-        opened.keys.add_key(
+        _key_store(engine).add_key(
             KeyRecord(
                 key_id,
                 hash_secret(secret),
@@ -81,7 +79,7 @@ def add(
 def list_keys(engine: _EngineOption = DEFAULT_ENGINE) -> None:
     """Show the stored keys."""
     try:
-        records = open_engine(engine).keys.list_keys()
+        records = _key_store(engine).list_keys()
     except (ConfigurationError, EventuaryError) as error:
         fail(error)
     table = Table("Id", "Spaces", "May", "Added (UTC)")
@@ -102,14 +100,24 @@ def list_keys(engine: _EngineOption = DEFAULT_ENGINE) -> None:
 def revoke(key_id: _KeyId, engine: _EngineOption = DEFAULT_ENGINE) -> None:
     """Delete a key; a running server refuses it within about a second."""
     try:
-        open_engine(engine).keys.revoke_key(key_id)
+        _key_store(engine).revoke_key(key_id)
     except (ConfigurationError, EventuaryError) as error:
         fail(error)
     typer.echo(f"Revoked {key_id}.")
 
 
+def _key_store(url: str) -> KeyStore:
+    engine = open_engine(url)
+    asyncio.run(_prepare(engine))
+    return engine.keys
+
+
 async def _prepare(engine: Engine) -> None:
-    """Make the database if there is none yet; one that a server holds is there already."""
+    """Make the database if there is none yet; one that a server holds is there already.
+
+    So the first key can be stored before the first server starts, which on any but a loopback
+    address it must be.
+    """
     try:
         await engine.start(lambda _: None)
     except ConfigurationError as error:
