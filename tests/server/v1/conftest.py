@@ -1,4 +1,4 @@
-"""A real HTTP server on the embedded store over SQLite, in the test's loop, on a port of its own."""
+"""A real HTTP server on the embedded store over SQLite, in the test's loop, on its own port."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -40,9 +40,7 @@ class RunningServer:
 
     def __init__(self, path: Path, *, keys: bool = True, longest_wait: float = 60.0) -> None:
         self.store = EmbeddedEventStore(open_engine(f"sqlite:{path}"), limits=LIMITS)
-        self.authenticator = KeyAuthenticator(
-            [ApiKey(*ADMIN)] if keys else [], allow_open=not keys
-        )
+        self.authenticator = KeyAuthenticator([ApiKey(*ADMIN)] if keys else [], allow_open=not keys)
         self.sources = FixedSources()
         self.url = ""
         self._longest_wait = longest_wait

@@ -124,15 +124,15 @@ async def test_a_thousand_appends_in_one_call(client: httpx.AsyncClient) -> None
             "unknown field `entityVersio`",
         ),
         (
-            '{"appends":[{"entityTypeName":"T","entityVersion":"x","entityId":"a",'
-            '"events":[{"eventType":"E","eventData":""}]}]}',
+            (
+                '{"appends":[{"entityTypeName":"T","entityVersion":"x","entityId":"a",'
+                '"events":[{"eventType":"E","eventData":""}]}]}'
+            ),
             "appends[0].entityVersion: 'x'",
         ),
     ],
 )
-async def test_what_is_malformed_is_named(
-    client: httpx.AsyncClient, body: str, names: str
-) -> None:
+async def test_what_is_malformed_is_named(client: httpx.AsyncClient, body: str, names: str) -> None:
     answer = await client.post("/v1/spaces/default/appends", content=body)
     assert names in refused(answer, 400, "bad_request")
 

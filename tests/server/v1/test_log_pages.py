@@ -52,8 +52,8 @@ async def test_filters(client: httpx.AsyncClient) -> None:
                 },
             )
 
-    async def types(**query: object) -> list[tuple[str, str]]:
-        page = await log(client, **query)
+    async def types(**query: str | list[str]) -> list[tuple[str, str]]:
+        page = await log(client, "default", **query)
         assert page["position"] == page["head"] == 4
         return [(each["entityType"], each["eventType"]) for each in page["events"]]
 

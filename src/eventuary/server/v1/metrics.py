@@ -6,7 +6,6 @@ for one scrape at a time. The number of their series is bounded.
 
 import asyncio
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -27,14 +26,6 @@ MOST_SERIES = 1000
 
 #: Seconds for which lags are kept.
 _LAGS_KEPT = 5.0
-
-
-@runtime_checkable
-class _CommitsInGroups(Protocol):
-    """An engine that says how many groups it has committed."""
-
-    @property
-    def groups(self) -> int: ...
 
 
 class MetricRoutes:
@@ -127,6 +118,7 @@ class _Scrape(Collector):
                 counted.append_conflicts,
             ),
             ("append_failures", "Appends answered 503.", counted.append_failures),
+            ("commit_groups", "Commits that wrote appends.", counted.groups),
             ("loads", "Entities read.", counted.loads),
             ("deliveries", "Messages handed to consumers.", counted.deliveries),
             (
@@ -138,13 +130,6 @@ class _Scrape(Collector):
             ("dead_letters", "Events that became dead letters.", counted.dead_letters),
         ):
             yield CounterMetricFamily(f"eventuary_{name}", text, value)
-        engine = self._store.engine
-        if isinstance(engine, _CommitsInGroups):
-            yield CounterMetricFamily(
-                "eventuary_commit_groups",
-                "Transactions in which what waited was written together.",
-                engine.groups,
-            )
 
     def _gauges(self) -> Iterator[Metric]:
         store = self._store
@@ -154,7 +139,7 @@ class _Scrape(Collector):
             (
                 "waiting_characters",
                 "Characters of event data that wait for the disk.",
-                store.waiting_characters,
+                store.engine.counts.waiting_characters,
             ),
             ("tail_events", "The newest events, held in memory.", store.tail_events),
             ("consumers", "Consumers that are connected.", store.consumers),
