@@ -158,10 +158,11 @@ class EventuaryHttpProtocol(RequestReader):
 
     def request_received(self, cycle: Cycle) -> None:
         """Begin it, or let it wait for those before it."""
+        if self._active is None and not self._waiting and not self.flow.write_paused:
+            self._begin(cycle)
+            return
         self._waiting.append(cycle)
-        if self._active is None:
-            self._advance()
-        else:
+        if self._active is not None:
             self.flow.pause_reading()
 
     def refuse(self, refused: Refused) -> None:
@@ -183,8 +184,25 @@ class EventuaryHttpProtocol(RequestReader):
         shared.total_requests += 1
         shared.body_bytes -= self._active_bytes
         self._active = None
-        if not self._advancing and not self.transport.is_closing():
+        if self._advancing or self.transport.is_closing():
+            return
+        if self._waiting:
             self._advance()
+        else:
+            self._wait_for_client()
+
+    def _begin(self, cycle: Cycle) -> None:
+        if not self._waiting and (
+            self._peer_finished or (self.shared.draining and not self.partial)
+        ):
+            cycle.keep_alive = False
+        self._active = cycle
+        self._active_bytes = len(cycle.body)
+        self.deadline = inf
+        if isinstance(cycle, EntityCycle):
+            cycle.start()
+        else:
+            self._start_asgi_task(cycle, self.app)
 
     def _advance(self) -> None:
         """Begin the next request that waits; without any, wait for the client.
@@ -198,16 +216,7 @@ class EventuaryHttpProtocol(RequestReader):
         while waiting and self._active is None and not self.flow.write_paused:
             if self.transport.is_closing():
                 break
-            cycle = waiting.popleft()
-            if not waiting and (self._peer_finished or (self.shared.draining and not self.partial)):
-                cycle.keep_alive = False
-            self._active = cycle
-            self._active_bytes = len(cycle.body)
-            self.deadline = inf
-            if isinstance(cycle, EntityCycle):
-                cycle.start()
-            else:
-                self._start_asgi_task(cycle, self.app)
+            self._begin(waiting.popleft())
         self._advancing = False
         if self._active is None and not waiting and not self.transport.is_closing():
             self._wait_for_client()

@@ -55,6 +55,8 @@ class RequestReader(HttpToolsProtocol):
         #: What a request's head would be if it asked for no other protocol.
         self._plain_head = b""
         self._head_size = 0
+        #: No line of a head within so many bytes, and not all of them, can be over a limit.
+        self._small_head = min(self.limits.header_line_size, self.limits.headers_size)
         #: How often the parser has come to the end of something, and bytes fed since.
         self._progress = 0
         self._without_progress = 0
@@ -149,13 +151,16 @@ class RequestReader(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line (or a trailer's), whole."""
-        size = len(name) + len(value)
-        self._head_size += size + 4
-        if size > self.limits.header_line_size:
+        self._head_size = size = self._head_size + len(name) + len(value) + 4
+        if size > self._small_head:
+            self._check_sizes(name, value)
+        self.headers.append((name.lower(), value))
+
+    def _check_sizes(self, name: bytes, value: bytes) -> None:
+        if len(name) + len(value) > self.limits.header_line_size:
             raise line_too_large(f"the header {name[:40].decode('latin-1')!r}", self.limits)
         if self._head_size > self.limits.headers_size:
             raise headers_too_large(self.limits)
-        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is here: make the cycle that will answer."""
