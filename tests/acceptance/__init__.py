@@ -1,0 +1,1 @@
+"""The installed command from outside: its own process, real HTTP, real STOMP."""

@@ -1,0 +1,127 @@
+"""SIGTERM and SIGINT: no new work, what is under way is answered, subscribers are told, exit 0."""
+
+import signal
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.acceptance.conftest import Start
+from tests.acceptance.load import Outcome, Writer, check_all
+from tests.acceptance.rest_client import Event, Rest
+from tests.acceptance.stomp_client import ConnectionEnded, StompClient
+from tests.acceptance.waiting import wait_until
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_server_ends_at_once(start: Start, number: int) -> None:
+    server = start()
+    with Rest(server.url) as rest:
+        rest.create("Order", [Event("Ordered")])  # leaves an idle connection open
+        began = time.monotonic()
+        assert server.terminate(number) == 0
+        assert time.monotonic() - began < 5
+
+
+def test_what_is_under_way_is_answered(start: Start) -> None:
+    server = start()
+    writers = [Writer(server.url, f"w{number}", 1) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    wait_until(lambda: all(writer.acknowledged > 10 for writer in writers), "all are at work")
+    assert server.terminate() == 0
+    for writer in writers:
+        writer.stop()
+    server.start()
+
+    check_all(server.url, writers)
+    # Whoever was cut off had no answer and is not stored: it came when nothing new was taken.
+    with Rest(server.url) as rest:
+        for writer in writers:
+            for entity_id, batches in writer.batches.items():
+                data = "".join(e.event_data for e in rest.find("load.Account", entity_id))
+                for batch in batches:
+                    if batch.outcome is Outcome.UNKNOWN:
+                        assert f'"batch":{batch.number},' not in data
+
+
+def test_a_request_half_sent_is_finished(start: Start) -> None:
+    server = start()
+    body = b'{"entityTypeName": "Order", "entityId": "half", "events": [%s]}' % (
+        b'{"eventType": "Ordered", "eventData": "{}"}'
+    )
+    with socket.create_connection(("127.0.0.1", server.http_port), timeout=20) as connection:
+        connection.sendall(
+            b"POST /entity/default HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body)
+        )
+        # That it asks for the body shows that the request is under way.
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100")
+        connection.sendall(body[:10])
+        server.process.send_signal(signal.SIGTERM)
+        _wait_until_refused(server.http_port)
+        connection.sendall(body[10:])
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    assert server.wait() == 0
+    assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")), answer
+    server.start()
+    with Rest(server.url) as rest:
+        assert bool(rest.find("Order", "half")) is answer.startswith(b"HTTP/1.1 200")
+
+
+def test_waiting_readers_are_answered(start: Start) -> None:
+    server = start()
+    answers: list[httpx.Response] = []
+    with Rest(server.url) as rest:
+        reader = threading.Thread(
+            target=lambda: answers.append(
+                rest.http.get("/v1/spaces/default/log", params={"wait": 30})
+            )
+        )
+        with rest.http.stream("GET", "/v1/spaces/default/log/stream") as stream:
+            reader.start()
+            assert stream.status_code == 200
+            assert server.terminate() == 0
+            for _ in stream.iter_raw():
+                pass  # to its end, which is an orderly one
+        reader.join(20)
+    assert answers, "no answer"
+    assert answers[0].status_code in {200, 503}
+
+
+def test_subscribers_are_told(start: Start) -> None:
+    server = start()
+    with StompClient(server.stomp_port) as client:
+        client.subscribe("s", {"Order": ["Ordered"]})
+        assert server.terminate() == 0
+        frame = client.receive()
+        assert frame.command == "ERROR"
+        assert "shut" in frame.headers["message"] or "stop" in frame.headers["message"]
+        with pytest.raises(ConnectionEnded):
+            client.receive()
+
+
+def test_a_subscriber_that_reads_nothing_holds_nobody_up(start: Start) -> None:
+    server = start()
+    with Rest(server.url) as rest, StompClient(server.stomp_port, receive_buffer=4096) as slow:
+        slow.subscribe("s", {"Order": ["Ordered"]})
+        for _ in range(20):
+            rest.create("Order", [Event("Ordered", "x" * 50_000)] * 10)
+        assert server.terminate() == 0
+
+
+def _wait_until_refused(port: int) -> None:
+    """Wait until the server takes no new connections: it has begun to drain."""
+
+    def refused() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            return True
+        return False
+
+    wait_until(refused, "no new connections are taken")
