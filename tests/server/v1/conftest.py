@@ -1,5 +1,6 @@
 """A real HTTP server on the embedded store over SQLite, in the test's loop, on its own port."""
 
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from eventuary.server.auth import ApiKey, KeyAuthenticator
 from eventuary.server.http_listener import HttpListener
 from eventuary.server.http_state import HttpState
 from eventuary.server.rest.entities import EntityRoutes
-from eventuary.server.sockets import listen, port_of
 from eventuary.server.v1.app import make_app
 
 ADMIN = ("admin", "secret of the admin")
@@ -38,8 +38,16 @@ class FixedSources:
 class RunningServer:
     """HTTP without STOMP: what these routes need of a server."""
 
-    def __init__(self, path: Path, *, keys: bool = True, longest_wait: float = 60.0) -> None:
-        self.store = EmbeddedEventStore(open_engine(f"sqlite:{path}"), limits=LIMITS)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keys: bool = True,
+        longest_wait: float = 60.0,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self.limits = limits
+        self.store = EmbeddedEventStore(open_engine(f"sqlite:{path}"), limits=limits)
         self.authenticator = KeyAuthenticator([ApiKey(*ADMIN)] if keys else [], allow_open=not keys)
         self.sources = FixedSources()
         self.url = ""
@@ -51,16 +59,19 @@ class RunningServer:
         app = make_app(
             self.store,
             self.authenticator,
-            LIMITS,
+            self.limits,
             self.sources,
             heartbeat=0.05,
             longest_wait=self._longest_wait,
         )
-        state = HttpState(EntityRoutes(self.store, self.authenticator), LIMITS)
+        state = HttpState(EntityRoutes(self.store, self.authenticator), self.limits)
         self._listener = HttpListener(app, state)
-        sockets = listen("127.0.0.1", 0, "http_port")
-        await self._listener.start(sockets, None)
-        self.url = f"http://127.0.0.1:{port_of(sockets)}"
+        # Named TCP, so that asyncio lets small answers go at once (TCP_NODELAY), as uvloop does.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.bind(("127.0.0.1", 0))
+        listening.setblocking(False)
+        await self._listener.start([listening], None)
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
 
     async def stop(self) -> None:
         self.sources.draining = True

@@ -8,6 +8,7 @@ from starlette.types import Receive
 
 from eventuary.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 from eventuary.server.v1.decoding import decode_body, decode_query, decode_segment
+from eventuary.validation import check_space
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -21,8 +22,12 @@ class Call:
 
     @property
     def space(self) -> str:
-        """The space that the path names; empty where it names none."""
-        return self.segment("space") if "space" in self._request.path_params else ""
+        """The space that the path names, checked; empty where it names none."""
+        if "space" not in self._request.path_params:
+            return ""
+        space = self.segment("space")
+        check_space(space)
+        return space
 
     @property
     def receive(self) -> Receive:

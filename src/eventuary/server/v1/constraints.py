@@ -23,18 +23,51 @@ VERSION: Constraint = {
     "description": "The id of the entity's last event.",
 }
 
-#: Path parameters by name: schema and description.
-PATH_PARAMETERS: Mapping[str, tuple[Constraint, str]] = {
-    "space": ({"type": "string", **SEGMENT}, "The space; `default` when there is no other."),
-    "entityType": ({"type": "string", **NAME}, "The entity type, percent-encoded or raw."),
-    "entityId": ({"type": "string", **SEGMENT}, "The entity's id."),
-    "subscriberId": ({"type": "string", **SUBSCRIBER}, "Percent-encoded, `/` as `%2F`."),
-    "position": (
-        {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
-        "The event's position in the log.",
-    ),
-    "keyId": ({"type": "string", **KEY_ID}, "The key's id."),
+#: Path parameters by name.
+PATH_PARAMETERS: Mapping[str, Constraint] = {
+    "space": {
+        "description": "The space; `default` when there is no other.",
+        "schema": {"type": "string", **SEGMENT},
+        "example": "default",
+    },
+    "entityType": {
+        "description": "The entity type, percent-encoded or raw.",
+        "schema": {"type": "string", **NAME},
+        "example": "orders.Order",
+    },
+    "entityId": {
+        "description": "The entity's id.",
+        "schema": {"type": "string", **SEGMENT},
+        "example": "00000192f0a1b2c3-5f3c9a7e12d40000",
+    },
+    "subscriberId": {
+        "description": "The subscriber's id, percent-encoded, `/` as `%2F`.",
+        "schema": {"type": "string", **SUBSCRIBER},
+        "example": "order-history",
+    },
+    "position": {
+        "description": "The event's position in the log.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+        "example": 1238,
+    },
+    "keyId": {
+        "description": "The key's id.",
+        "schema": {"type": "string", **KEY_ID},
+        "example": "order-history",
+    },
 }
+
+
+#: An append names its entity if it names a version.
+_UPDATE_OR_CREATION: Constraint = {
+    "anyOf": [
+        {"properties": {"entityVersion": {"type": "null"}}},
+        {"properties": {"entityId": {"type": "string"}}, "required": ["entityId"]},
+    ]
+}
+
+#: Constraints of whole structs.
+WHOLE: Mapping[str, Constraint] = {"EntityAppend": _UPDATE_OR_CREATION}
 
 
 def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
@@ -59,7 +92,7 @@ def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
         "EntityAppend": writing,
         "AppendsRequest": {"appends": {"minItems": 1, "maxItems": limits.appends_per_call}},
         "NewKeyRequest": {"keyId": KEY_ID, "spaces": {"items": {"type": "string", **SEGMENT}}},
-        "FindQuery": {"triggeringEventToken": TOKEN},
+        "FindQuery": {"triggeringEventToken": {**TOKEN, "minLength": 0}},
     }
 
 

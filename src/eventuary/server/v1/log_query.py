@@ -10,6 +10,18 @@ from eventuary.events import EventType, LogEvent
 #: Positions are stored as signed 64-bit numbers.
 MOST_POSITION = 2**63 - 1
 
+
+def whole(low: int, high: int, description: str | None = None) -> msgspec.Meta:
+    """Return what makes a ``float`` of a body a whole number: JSON's 650.0 is the integer 650."""
+    return msgspec.Meta(
+        ge=low,
+        le=high,
+        multiple_of=1,
+        description=description,
+        extra_json_schema={"type": "integer"},
+    )
+
+
 Position = Annotated[int, msgspec.Meta(ge=0, le=MOST_POSITION)]
 
 _ENTITY_TYPES = "Only events of these entity types; may be given several times."

@@ -20,7 +20,6 @@ from eventuary.server.v1.following import Following
 from eventuary.server.v1.log_query import MOST_POSITION, LogFilter, StreamQuery, logged
 from eventuary.server.v1.operation import Access, Operation, Sample
 from eventuary.server.v1.sources import Sources
-from eventuary.validation import check_space
 
 #: Seconds without an event after which a heartbeat is sent.
 HEARTBEAT = 15.0
@@ -46,7 +45,6 @@ class LogStreamRoutes:
     async def follow(self, call: Call) -> Response:
         """Begin a stream."""
         query = call.query(StreamQuery)
-        check_space(call.space)
         after = _last_event_id(call)
         if after is None:
             after = self._store.head if isinstance(query.after, str) else query.after

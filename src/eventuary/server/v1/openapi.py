@@ -20,7 +20,7 @@ from eventuary.errors import (
 )
 from eventuary.limits import Limits
 from eventuary.server.http_answers import ErrorAnswer
-from eventuary.server.v1.constraints import PATH_PARAMETERS, body_constraints, constrain
+from eventuary.server.v1.constraints import PATH_PARAMETERS, WHOLE, body_constraints, constrain
 from eventuary.server.v1.operation import Access, Operation
 
 # JSON as it is written: the one place where values have no narrower type.
@@ -59,8 +59,8 @@ _DESCRIPTION = """\
 An event store: append events to entities, read them back, and follow them.
 
 Every error has the same shape: `error`, a code for programs, and `explanation`, a sentence for \
-people. Success is always 200. A path that is none answers 404, a method that a path does not \
-have 405, and a 500 is a defect of ours. A request that fails has stored nothing."""
+people. Success is always 200. An unknown path answers 404, a method that a path does not have \
+405, and a 500 is a defect of ours. A request that fails has stored nothing."""
 
 
 def document(operations: Sequence[Operation], limits: Limits) -> _Json:
@@ -69,6 +69,8 @@ def document(operations: Sequence[Operation], limits: Limits) -> _Json:
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
     for schema in schemas.values():
         schema["description"] = _for_readers(schema["description"])
+    for name, constraint in WHOLE.items():
+        schemas[name].update(constraint)
     for name, constraints in body_constraints(limits).items():
         for field, constraint in constraints.items():
             if name in schemas and field in schemas[name]["properties"]:
@@ -189,8 +191,7 @@ def _statuses(operation: Operation) -> list[int]:
 
 
 def _path_parameter(name: str) -> _Json:
-    schema, text = PATH_PARAMETERS[name]
-    return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+    return {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
 
 
 def _success(operation: Operation) -> _Json:

@@ -8,10 +8,10 @@ from starlette.responses import Response
 from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.delivery.status import LAG_CAP, SubscriptionStatus
 from eventuary.embedded import EmbeddedEventStore
-from eventuary.errors import NotFound
+from eventuary.errors import Conflict, NotFound
 from eventuary.server.v1.answers import json_answer
 from eventuary.server.v1.call import Call
-from eventuary.server.v1.log_query import Position
+from eventuary.server.v1.log_query import MOST_POSITION, whole
 from eventuary.server.v1.operation import Access, Operation, Sample
 
 #: The path of one subscription; subscriber ids may hold ``/``, as ``%2F``.
@@ -28,7 +28,7 @@ class ResetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to deliver from."""
 
     to: Annotated[
-        Position | Literal["beginning", "end"],
+        Annotated[float, whole(0, MOST_POSITION)] | Literal["beginning", "end"],
         msgspec.Meta(
             description=(
                 "`beginning`, `end`, or a position of the log up to its head: delivery goes on "
@@ -44,10 +44,7 @@ class PolicyRequest(
     """The rules of delivery: what is left out takes the value shown. Durations are in seconds."""
 
     window: Annotated[
-        int,
-        msgspec.Meta(
-            ge=1, le=10_000, description="Most messages of a swimlane that wait to be acknowledged."
-        ),
+        float, whole(1, 10_000, "Most messages of a swimlane that wait to be acknowledged.")
     ] = 128
     ack_timeout: Annotated[
         float,
@@ -58,10 +55,7 @@ class PolicyRequest(
         ),
     ] = 300.0
     max_attempts: Annotated[
-        int,
-        msgspec.Meta(
-            ge=1, le=1_000_000, description="Deliveries of an event before it is a dead letter."
-        ),
+        float, whole(1, 1_000_000, "Deliveries of an event before it is a dead letter.")
     ] = 10
     first_pause: Annotated[
         float,
@@ -84,7 +78,14 @@ class PolicyRequest(
 
     def policy(self) -> DeliveryPolicy:
         """Return the rules as delivery knows them."""
-        return DeliveryPolicy(**msgspec.structs.asdict(self))
+        return DeliveryPolicy(
+            window=int(self.window),
+            ack_timeout=self.ack_timeout,
+            max_attempts=int(self.max_attempts),
+            first_pause=self.first_pause,
+            longest_pause=self.longest_pause,
+            on_dead_letter=self.on_dead_letter,
+        )
 
 
 class SubscriptionDeleted(msgspec.Struct, frozen=True):
@@ -119,6 +120,8 @@ class SubscriptionRoutes:
             position = self._store.head
         else:
             position = int(request.to)
+            if position > self._store.head:
+                raise Conflict(f"to: {position} is beyond the head of the log, {self._store.head}")
         await self._subscriptions.reset(call.space, call.segment("subscriberId"), position)
         return await self._status(call)
 
@@ -213,13 +216,13 @@ class SubscriptionRoutes:
                 description=(
                     "What is under way is forgotten, and delivery begins after the position, to "
                     "consumers that are connected too. Dead letters beyond it are forgotten: "
-                    "their events are delivered again."
+                    "their events are delivered again. 409 if the position is beyond the head."
                 ),
                 access=Access.WRITE,
                 handle=self.reset,
                 body=ResetRequest,
                 answer=SubscriptionStatus,
-                errors=(NotFound,),
+                errors=(NotFound, Conflict),
                 sample=Sample(body={"to": "beginning"}, answer=STATUS),
             ),
             Operation(

@@ -31,7 +31,10 @@ export function typeName(root, schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.anyOf) return schema.anyOf.map((each) => typeName(root, each)).join(" | ");
   if (schema.enum) return schema.enum.map((each) => JSON.stringify(each)).join(" | ");
-  if (schema.type === "array") return `${typeName(root, itemsOf(schema))}[]`;
+  if (schema.type === "array") {
+    const items = typeName(root, itemsOf(schema));
+    return items.includes(" | ") ? `(${items})[]` : `${items}[]`;
+  }
   if (schema.additionalProperties?.type || schema.additionalProperties?.$ref) {
     return `{string: ${typeName(root, schema.additionalProperties)}}`;
   }

@@ -41,7 +41,7 @@ export function trial(path, method, operation) {
 }
 
 function input(parameter) {
-  const initial = parameter.name === "space" ? "default" : "";
+  const initial = parameter.required ? parameter.example : "";
   return element("label", {}, parameter.name,
     element("input", { value: initial, spellcheck: "false", placeholder: placeholder(parameter) }));
 }
