@@ -29,7 +29,7 @@ def until_draining(server: RunningServer) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", server.http_port), timeout=10).close()
-        except ConnectionRefusedError:
+        except ConnectionError:  # refused; reset, if it was waiting to be accepted
             return
 
 
@@ -272,3 +272,47 @@ def test_the_installed_command_is_this_one() -> None:
         [command, "--version"], env=environment(), capture_output=True, text=True, check=False
     )
     assert result.stdout == f"eventuary {__version__}\n"
+
+
+def test_streams_end_when_it_does(tmp_path: Path) -> None:
+    """Whoever follows the log is told by the stream's proper end, not by a broken connection."""
+    with (
+        serving(cwd=tmp_path) as server,
+        httpx.stream("GET", f"{server.url}/v1/spaces/default/log/stream", timeout=20) as stream,
+    ):
+        assert stream.status_code == 200
+        assert created(server.url).status_code == 200
+        parts = stream.iter_text()
+        seen = ""
+        while "OrderCreated" not in seen:
+            seen += next(parts)
+        begun = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        for _ in parts:
+            pass  # until its end; one that is cut raises
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - begun < 6
+        assert "Traceback" not in server.output()[1]
+
+
+def test_the_other_routes_are_there(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path) as server:
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert created(server.url).status_code == 200
+        metrics = httpx.get(f"{server.url}/metrics").text
+        assert 'status="200"' in metrics
+        unknown = httpx.get(f"{server.url}/nothing/here")
+        assert unknown.status_code == 404
+        assert unknown.json()["error"] == "not_found"
+
+
+def test_rubbish_on_its_ports_leaves_no_trace(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path) as server:
+        for port in (server.http_port, server.stomp_port):
+            for rubbish in (b"\0" * 1000, b"GET / HTTP/1.1\r\n" * 50, b"\x16\x03\x01", b""):
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                    connection.sendall(rubbish)
+        assert created(server.url).status_code == 200
+        assert server.end(signal.SIGTERM) == 0
+        assert server.output() == ("", "")

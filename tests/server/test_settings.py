@@ -104,6 +104,10 @@ def test_pairs() -> None:
         (Settings(log_level="loud"), "log_level: 'loud' is none of"),
         (Settings(limits=Limits(body_size=0)), "limits: body_size: 0 is not above 0"),
         (Settings(limits=Limits(request_timeout=-1.0)), "limits: request_timeout"),
+        (
+            Settings(limits=Limits(request_timeout=float("nan"))),
+            "request_timeout: nan is not above",
+        ),
         (Settings(delivery=DeliveryPolicy(window=0)), "delivery: window: 0 is outside"),
     ],
 )

@@ -69,10 +69,6 @@ class EntityCycle:
             future.add_done_callback(self._done)
 
     def _done(self, future: "asyncio.Future[Appended] | asyncio.Future[Entity]") -> None:
-        if self.disconnected:
-            if not future.cancelled():
-                future.exception()  # seen: nobody is left to be told
-            return
         try:
             body = encode_answer(future.result())
         except asyncio.CancelledError:
@@ -80,6 +76,8 @@ class EntityCycle:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             self._fail(error)
         else:
+            if self.disconnected:
+                return
             connection = self._connection
             shared = connection.shared
             shared.counters.entity_answers[200] += 1
@@ -102,6 +100,8 @@ class EntityCycle:
         self._answer(500, "internal_error", "an unexpected error; the server's log has it", b"")
 
     def _answer(self, status: int, code: str, explanation: str, headers: bytes) -> None:
+        if self.disconnected:
+            return  # nobody is left to be told
         connection = self._connection
         shared = connection.shared
         shared.counters.entity_answers[status] += 1

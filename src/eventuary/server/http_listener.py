@@ -50,6 +50,7 @@ class HttpListener:
 
     async def start(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Accept connections on these sockets."""
+        limits = self._shared.limits
         loop = asyncio.get_running_loop()
         for each in sockets:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -58,6 +59,7 @@ class HttpListener:
                     lambda: EventuaryHttpProtocol(self._config, self._shared, loop),
                     sock=each,
                     ssl=tls,
+                    ssl_handshake_timeout=None if tls is None else limits.request_timeout,
                     backlog=_BACKLOG,
                 )
             )

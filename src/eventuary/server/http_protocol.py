@@ -54,7 +54,9 @@ class EventuaryHttpProtocol(RequestReader):
         super().connection_made(transport)
         self.shared.watched.add(self)
         self.deadline = self.loop.time() + self.limits.request_timeout
-        if len(self.connections) > self.limits.connections:
+        if self.shared.draining:
+            transport.close()  # it was accepted while the listening socket was being closed
+        elif len(self.connections) > self.limits.connections:
             self.refuse(too_many_connections(self.limits))
 
     def connection_lost(self, exc: Exception | None) -> None:

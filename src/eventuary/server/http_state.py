@@ -68,11 +68,11 @@ class HttpState(ServerState):
         """Look at the deadlines and the date from now on."""
         self.heads.tick()
         self.default_headers = [(b"date", self.heads.date)]
+        self._timer = loop.call_later(self._interval, self.start_sweeping, loop)
         now = loop.time()
         for connection in list(self.watched):
             if connection.deadline <= now:
                 connection.expire()
-        self._timer = loop.call_later(self._interval, self.start_sweeping, loop)
 
     def stop_sweeping(self) -> None:
         """Look no more."""

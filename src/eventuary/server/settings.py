@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"log_level: {self.log_level!r} is none of {', '.join(LOG_LEVELS)}"
             )
         for field in msgspec.structs.fields(self.limits):
-            if getattr(self.limits, field.name) <= 0:
+            if not getattr(self.limits, field.name) > 0:  # so that NaN is found too
                 raise ConfigurationError(
                     f"limits: {field.name}: {getattr(self.limits, field.name)} is not above 0"
                 )
