@@ -1,0 +1,127 @@
+"""A STOMP connection over TCP or TLS: bytes to a session and back, within the limits."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from eventuary.server.stomp.session import Session, State
+
+if TYPE_CHECKING:
+    from eventuary.server.stomp.listener import StompListener
+
+_log = logging.getLogger("eventuary.stomp")
+
+#: Bytes that may wait for the client before its deliveries pause.
+_HIGH_WATER = 64 * 1024
+
+#: Seconds in which a client may read the last bytes before its connection is cut.
+_LINGER = 2.0
+
+#: Seconds of silence after which the kernel asks whether the client is still there.
+_KEEP_ALIVE_IDLE = 60
+
+
+class StompConnection(asyncio.Protocol):
+    """Satisfies ``Wire``. A dead peer is found by TCP keep-alive and by the write time-out."""
+
+    def __init__(self, listener: "StompListener") -> None:
+        self._listener = listener
+        self._limits = listener.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._finishing = False
+        self.session: Session
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a session, unless there are too many."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        _keep_alive(transport.get_extra_info("socket"))
+        self.session = self._listener.begin(self)
+        if self.session.state is State.AWAITING_CONNECT:
+            self._timer = self._loop.call_later(self._limits.request_timeout, self._check_connected)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to the session."""
+        if not self._finishing:
+            self.session.receive(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more, and so can acknowledge no more: close."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._listener.end(self.session)
+
+    def pause_writing(self) -> None:
+        """The client does not take its messages: pause, and cut it if that lasts."""
+        self.session.pause()
+        if not self._finishing:
+            self._restart_timer(self._limits.write_timeout, self._abort)
+
+    def resume_writing(self) -> None:
+        """The client takes its messages again."""
+        if not self._finishing:
+            if self._timer is not None:
+                self._timer.cancel()
+            self.session.resume()
+
+    # As the session's wire
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if not self._finishing and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def finish(self) -> None:
+        """Send what is written, and close once the client has had the time to read it."""
+        if self._finishing or self._transport.is_closing():
+            return
+        self._finishing = True
+        if self._transport.can_write_eof():
+            # Closing with bytes unread would take the last frame from the client.
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        else:
+            self._transport.close()
+        self._restart_timer(_LINGER, self._abort)
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _restart_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, then)
+
+    def _check_connected(self) -> None:
+        if self.session.state is State.AWAITING_CONNECT:
+            self.session.fail(
+                f"no CONNECT within {self._limits.request_timeout:g} seconds, the limit "
+                "request_timeout"
+            )
+
+    def _abort(self) -> None:
+        self._transport.abort()
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_IDLE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

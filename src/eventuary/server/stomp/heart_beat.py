@@ -1,0 +1,43 @@
+"""Heart-beats to the client: a line end whenever nothing else was sent for the agreed time."""
+
+import asyncio
+from typing import Protocol
+
+#: The shortest interval that we promise, in milliseconds.
+_SHORTEST = 1000
+
+#: A beat is sent after this part of the interval: on its way it may be late.
+_EARLY = 0.5
+
+
+class _Wire(Protocol):
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+
+class HeartBeat:
+    """Runs from the CONNECT on. ``interval`` is in milliseconds: what the server promises."""
+
+    def __init__(self, wire: _Wire, wanted: int) -> None:
+        self.interval = max(_SHORTEST, wanted)
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._pause = self.interval * _EARLY / 1000
+        self._sent_at = self._loop.time()
+        self._timer = self._loop.call_later(self._pause, self._beat)
+
+    def sent(self) -> None:
+        """Something was sent: the next beat may be later."""
+        self._sent_at = self._loop.time()
+
+    def stop(self) -> None:
+        """Send no more."""
+        self._timer.cancel()
+
+    def _beat(self) -> None:
+        rest = self._sent_at + self._pause - self._loop.time()
+        if rest <= 0:
+            self._wire.write(b"\n")
+            self._sent_at = self._loop.time()
+            rest = self._pause
+        self._timer = self._loop.call_later(rest, self._beat)

@@ -1,0 +1,114 @@
+"""MESSAGE frames, made for speed: what is the same for all of a subscription is made once.
+
+The body's part that is the same for all subscribers is encoded once per event and kept with it;
+only the event token, which names the subscriber, is added here (protocol.md, section 3, rule 5).
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from eventuary.delivery.consumer import Delivery
+from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
+from eventuary.server.stomp.frames import Version, escape
+from eventuary.tokens import token_suffix
+
+
+class _Body(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
+    id: str
+    entity_id: str
+    entity_type: str
+    event_type: str
+    event_data: str
+    swimlane: int
+    offset: int
+    event_metadata: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class MessageWriter:
+    """Writes the MESSAGE frames of one SUBSCRIBE.
+
+    ``destination`` and ``subscription`` (None: the client gave no id) are header values as the
+    client sent them; ``number`` names the SUBSCRIBE on its connection.
+    """
+
+    def __init__(
+        self,
+        version: Version,
+        destination: bytes,
+        subscription: bytes | None,
+        subscriber_id: str,
+        number: int,
+    ) -> None:
+        head = b"MESSAGE\ndestination:" + destination
+        if subscription is not None:
+            head += b"\nsubscription:" + subscription
+        head += b"\ncontent-type:application/json\nmessage-id:%d-" % number
+        colon = b":" if version is Version.V10 else b"\\c"
+        subscriber = escape(subscriber_id, version)
+        ack = (b'{"id"%b"', b'","receiptHandle"%b{"subscriberId"%b"%b","swimlane"%b')
+        # Filled with swimlane, offset, attempt; event id, swimlane, offset; length; the body's
+        # two parts and the event id between. A percent sign in a constant is doubled.
+        constants = (
+            head.replace(b"%", b"%%"),
+            (ack[0] % colon).replace(b"%", b"%%"),
+            (ack[1] % (colon, colon, subscriber, colon)).replace(b"%", b"%%"),
+            b',"offset"' + colon,
+            b',"consumer"' + colon + b"%d}}" % number,
+            token_suffix(subscriber_id).encode().replace(b"%", b"%%"),
+        )
+        self._suffix_length = len(token_suffix(subscriber_id)) + len(b',"eventToken":""}') + 33
+        self._template = (
+            b"%b%%d-%%d-%%d\nack:%b%%b%b%%d%b%%d%b\ncontent-length:%%d\n\n"
+            b'%%b,"eventToken":"%%b%b"}\x00' % constants
+        )
+
+    def write(self, deliveries: Sequence[Delivery]) -> bytes:
+        """Return the frames, one behind the other."""
+        template = self._template
+        more = self._suffix_length
+        frames = []
+        for delivery in deliveries:
+            event = delivery.event
+            shared = event.encoded
+            if shared is None:
+                shared = event.encoded = _encode_shared(event)
+            event_id = event.event_id.encode()
+            swimlane = delivery.swimlane
+            offset = delivery.offset
+            if event.event_type == END_OF_CURRENT_EVENTS:
+                offset = -offset  # so that its acknowledgement is not taken for the last event's
+            frames.append(
+                template
+                % (
+                    swimlane,
+                    offset,
+                    delivery.attempt,
+                    event_id,
+                    swimlane,
+                    offset,
+                    len(shared) + more,
+                    shared,
+                    event_id,
+                )
+            )
+        return b"".join(frames)
+
+
+def _encode_shared(event: LogEvent) -> bytes:
+    """Return the body without its token and its closing brace."""
+    return _encode(
+        _Body(
+            event.event_id,
+            event.entity_id,
+            event.entity_type,
+            event.event_type,
+            event.event_data,
+            event.swimlane,
+            event.position,
+            event.metadata,
+        )
+    )[:-1]

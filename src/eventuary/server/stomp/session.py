@@ -1,0 +1,366 @@
+"""One STOMP connection's conversation, whatever carries its bytes (protocol.md, section 3).
+
+States: awaiting CONNECT; connected; closed. Acknowledgements are taken at once; a frame that must
+wait for the store (SUBSCRIBE, UNSUBSCRIBE, DISCONNECT) makes those behind it wait too, so that all
+are carried out in the order in which they came. A frame that can't be carried out is answered with
+ERROR, and the conversation ends.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from enum import Enum, auto
+from typing import Protocol
+from uuid import uuid4
+
+from eventuary import __version__
+from eventuary.errors import EventuaryError
+from eventuary.event_store import EventStore
+from eventuary.limits import Limits
+from eventuary.server.principal import Authenticator, Principal
+from eventuary.server.stomp.frames import (
+    Frame,
+    FrameError,
+    FrameParser,
+    Version,
+    escape,
+    unescape,
+    write_frame,
+)
+from eventuary.server.stomp.heart_beat import HeartBeat
+from eventuary.server.stomp.receipt_handle import parse_receipt_handle
+from eventuary.server.stomp.subscribing import Subscribed, subscribe
+
+_log = logging.getLogger("eventuary.stomp")
+
+#: Frames that wait behind one that waits for the store; with more, no bytes are read.
+_MOST_WAITING = 1000
+
+_REST_INSTEAD = "is not how to write here: create and update entities by REST, POST /entity/{space}"
+
+
+class State(Enum):
+    """Where the conversation stands."""
+
+    AWAITING_CONNECT = auto()
+    CONNECTED = auto()
+    CLOSED = auto()
+
+
+class Wire(Protocol):
+    """What carries the bytes."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, after those before them."""
+
+    def finish(self) -> None:
+        """Send what is written, then close."""
+
+    def pause_reading(self) -> None:
+        """Bring no more bytes for now."""
+
+    def resume_reading(self) -> None:
+        """Bring bytes again."""
+
+
+class Session:
+    """Give it what arrives (``receive``), tell it when the wire is full, or gone (``lost``)."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        authenticator: Authenticator,
+        limits: Limits,
+        wire: Wire,
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.wire = wire
+        self.state = State.AWAITING_CONNECT
+        self.version = Version.V10
+        self.principal: Principal | None = None
+        self.full = False
+        self._authenticator = authenticator
+        self._parser = FrameParser(limits)
+        self._heart_beat: HeartBeat | None = None
+        #: By the client's SUBSCRIBE id, as it came; by our number of it.
+        self._subscribed: dict[bytes, Subscribed] = {}
+        self._by_number: dict[int, Subscribed] = {}
+        self._numbers = 0
+        self._waiting: deque[Frame] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._owed: list[bytes] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the conversation is over."""
+        return self.state is State.CLOSED
+
+    # ── What happens to the wire ──────────────────────────────────────────────────────────────
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes."""
+        if self.state is State.CLOSED:
+            return
+        try:
+            frames = self._parser.feed(data)
+        except FrameError as error:
+            self.fail(str(error))
+            return
+        for frame in frames:
+            if self._worker is not None:
+                self._waiting.append(frame)
+                if len(self._waiting) >= _MOST_WAITING:
+                    self.wire.pause_reading()
+            else:
+                self._handle(frame)
+            if self.closed:
+                return
+
+    def pause(self) -> None:
+        """The wire is full."""
+        self.full = True
+        for subscribed in self._by_number.values():
+            subscribed.pause()
+
+    def resume(self) -> None:
+        """The wire has room."""
+        self.full = False
+        for subscribed in list(self._by_number.values()):
+            subscribed.resume()
+
+    async def lost(self) -> None:
+        """The wire is gone: leave all subscriptions."""
+        self._close()
+        for task in (self._worker, self._flusher):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        subscribed = list(self._by_number.values())
+        self._by_number.clear()
+        self._subscribed.clear()
+        for each in subscribed:
+            await each.leave()
+
+    def fail(self, message: str, frame: Frame | None = None, more: bytes = b"") -> None:
+        """Answer with ERROR, and end the conversation."""
+        if self.state is State.CLOSED:
+            return
+        headers = {"message": escape(message, self.version), "content-type": b"text/plain"}
+        if frame is not None and "receipt" in frame.headers:
+            headers["receipt-id"] = frame.headers["receipt"]
+        if more:
+            headers["version"] = more
+        self.write(write_frame("ERROR", headers, message.encode("utf-8", "replace")))
+        self._close()
+        self.wire.finish()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; the next heart-beat is due later."""
+        if self._heart_beat is not None:
+            self._heart_beat.sent()
+        self.wire.write(data)
+
+    def _close(self) -> None:
+        self.state = State.CLOSED
+        self._waiting.clear()
+        if self._heart_beat is not None:
+            self._heart_beat.stop()
+
+    # ── Frames ────────────────────────────────────────────────────────────────────────────────
+
+    def _handle(self, frame: Frame) -> None:
+        try:
+            command = frame.command
+            if command in ("ACK", "NACK") and self.state is State.CONNECTED:
+                self._answer(frame)
+            elif command in ("CONNECT", "STOMP"):
+                self._connect(frame)
+            elif self.state is State.AWAITING_CONNECT:
+                raise FrameError(f"the first frame must be CONNECT, not {command[:40]!r}")
+            elif command in ("SUBSCRIBE", "UNSUBSCRIBE", "DISCONNECT"):
+                self._worker = asyncio.get_running_loop().create_task(self._work(frame))
+            elif command in ("SEND", "BEGIN", "COMMIT", "ABORT"):
+                raise FrameError(f"{command} {_REST_INSTEAD}")
+            else:
+                raise FrameError(f"{command[:40]!r} is not a command of STOMP {self.version}")
+        except (FrameError, EventuaryError) as error:
+            self.fail(str(error), frame)
+        except Exception:  # noqa: BLE001 - the server goes on, whatever it is
+            _log.exception("a %s failed unexpectedly", frame.command[:40])
+            self.fail("an unexpected error; the server's log has it", frame)
+
+    async def _work(self, frame: Frame) -> None:
+        """Carry out a frame that waits for the store, and then those behind it."""
+        try:
+            if frame.command == "SUBSCRIBE":
+                await self._subscribe(frame)
+            elif frame.command == "UNSUBSCRIBE":
+                await self._unsubscribe(frame)
+            else:
+                await self._disconnect(frame)
+        except (FrameError, EventuaryError) as error:
+            self.fail(str(error), frame)
+        except Exception:  # noqa: BLE001 - the server goes on, whatever it is
+            _log.exception("a %s failed unexpectedly", frame.command)
+            self.fail("an unexpected error; the server's log has it", frame)
+        self._worker = None
+        while self._waiting and self._worker is None:
+            self._handle(self._waiting.popleft())
+        if len(self._waiting) < _MOST_WAITING and self.state is not State.CLOSED:
+            self.wire.resume_reading()
+
+    def _connect(self, frame: Frame) -> None:
+        if self.state is not State.AWAITING_CONNECT:
+            raise FrameError("there was a CONNECT on this connection already")
+        offered = [
+            each.strip()
+            for each in frame.headers.get("accept-version", b"1.0").decode("latin-1").split(",")
+        ]
+        versions = [version for version in reversed(Version) if version.value in offered]
+        if not versions:
+            self.fail(
+                f"none of the versions {', '.join(offered)[:80]} is spoken here, but "
+                f"{', '.join(Version)}",
+                frame,
+                more=",".join(Version).encode(),
+            )
+            return
+        login, passcode = (
+            # CONNECT is not escaped, whatever the version: 1.0 clients must be able to read it.
+            frame.headers.get(name, b"").decode("utf-8", "replace")
+            for name in ("login", "passcode")
+        )
+        client_sends, client_wants = _heart_beat(frame)
+        del client_sends  # we ask for none: one client promises heart-beats and sends none
+        self.principal = self._authenticator.authenticate(login, passcode)
+        self.version = versions[0]
+        self.state = State.CONNECTED
+        if client_wants:
+            self._heart_beat = HeartBeat(self.wire, client_wants)
+        headers = {
+            "version": self.version.encode(),
+            "server": b"Eventuary/" + __version__.encode(),
+            "session": uuid4().hex.encode(),
+            "heart-beat": b"%d,0" % (self._heart_beat.interval if self._heart_beat else 0),
+        }
+        if "receipt" in frame.headers:
+            headers["receipt-id"] = frame.headers["receipt"]
+        self.write(write_frame("CONNECTED", headers))
+        self._receipt(frame)
+
+    async def _subscribe(self, frame: Frame) -> None:
+        identity = self._identity(frame)
+        if identity in self._subscribed:
+            raise FrameError(
+                f"id: there is a subscription {identity[:80].decode('utf-8', 'replace')!r} on this "
+                "connection already"
+            )
+        most = self.limits.subscriptions_per_connection
+        if len(self._subscribed) >= most:
+            raise FrameError(
+                f"{most} subscriptions on this connection, the limit subscriptions_per_connection"
+            )
+        self._numbers += 1
+        subscribed = await subscribe(self, frame, self._numbers)
+        self._subscribed[identity] = subscribed
+        self._by_number[subscribed.number] = subscribed
+        self._receipt(frame)
+        subscribed.start()
+
+    async def _unsubscribe(self, frame: Frame) -> None:
+        identity = self._identity(frame)
+        subscribed = self._subscribed.pop(identity, None)
+        if subscribed is None:
+            raise FrameError(
+                f"there is no subscription {identity[:80].decode('utf-8', 'replace')!r} on this "
+                "connection"
+            )
+        self._by_number.pop(subscribed.number, None)
+        await subscribed.leave()
+        self._receipt(frame)
+
+    async def _disconnect(self, frame: Frame) -> None:
+        subscribed = list(self._by_number.values())
+        self._by_number.clear()
+        self._subscribed.clear()
+        for each in subscribed:
+            await each.leave()
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher])
+        self._receipt(frame)
+        self._close()
+        self.wire.finish()
+
+    def _identity(self, frame: Frame) -> bytes:
+        """Return what names a subscription here: its id, or in 1.0 its destination."""
+        identity = frame.headers.get("id")
+        if identity is None:
+            if self.version is not Version.V10:
+                raise FrameError(f"id: is missing; a {frame.command} has one")
+            identity = frame.headers.get("destination")
+            if identity is None:
+                raise FrameError(f"destination: is missing; a {frame.command} has one")
+        return identity
+
+    def _answer(self, frame: Frame) -> None:
+        """Carry out ACK and NACK."""
+        headers = frame.headers
+        value = headers.get("id") or headers.get("message-id")
+        if value is None:
+            raise FrameError(f"id: is missing; {frame.command} names the MESSAGE it answers")
+        handle = parse_receipt_handle(value)
+        if "transaction" in headers:
+            raise FrameError(f"transaction: {frame.command} can't be part of one here")
+        # What is unknown is late: its subscription ended, or its swimlane has moved on.
+        subscribed = self._by_number.get(handle.consumer)
+        if subscribed is not None:
+            if frame.command == "ACK":
+                subscribed.consumer.acknowledge(handle.swimlane, handle.offset)
+            else:
+                reason = unescape(headers.get("message", b""), self.version)
+                subscribed.consumer.refuse(
+                    handle.swimlane, handle.offset, reason or "refused by NACK"
+                )
+        if "receipt" in headers:
+            self._owed.append(headers["receipt"])
+            if self._flusher is None:
+                self._flusher = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        """Send the receipts of ACKs once the positions that they moved are on disk."""
+        while self._owed and self.state is State.CONNECTED:
+            owed, self._owed = self._owed, []
+            try:
+                for subscribed in list(self._by_number.values()):
+                    await subscribed.consumer.flush()
+            except EventuaryError as error:
+                self.fail(str(error))
+                break
+            if self.state is State.CONNECTED:
+                for receipt in owed:
+                    self.write(write_frame("RECEIPT", {"receipt-id": receipt}))
+        self._flusher = None
+
+    def _receipt(self, frame: Frame) -> None:
+        receipt = frame.headers.get("receipt")
+        if receipt is not None and self.state is State.CONNECTED and frame.command != "CONNECT":
+            self.write(write_frame("RECEIPT", {"receipt-id": receipt}))
+
+    def ended_by_store(self, subscribed: Subscribed, reason: str) -> None:
+        """A subscription was deleted, or the store stops: there is no frame for it but ERROR."""
+        self._by_number.pop(subscribed.number, None)
+        self._subscribed = {
+            identity: each for identity, each in self._subscribed.items() if each is not subscribed
+        }
+        self.fail(reason)
+
+
+def _heart_beat(frame: Frame) -> tuple[int, int]:
+    """Return what the client can send and wants to get, in milliseconds; 0: nothing."""
+    value = frame.headers.get("heart-beat", b"0,0").replace(b" ", b"")
+    sends, comma, wants = value.partition(b",")
+    if not comma or not sends.isdigit() or not wants.isdigit() or len(value) > 40:
+        raise FrameError(f"heart-beat: {value[:40]!r} is not two numbers of milliseconds")
+    return int(sends), int(wants)
