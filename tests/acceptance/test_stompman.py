@@ -39,8 +39,8 @@ async def test_it_reconnects_to_a_restarted_server_and_loses_nothing(start: Star
                 host="127.0.0.1", port=server.stomp_port, login="id", passcode="secret"
             )
         ],
-        connect_retry_attempts=100,
-        connect_retry_interval=0,
+        connect_retry_attempts=20,
+        connect_retry_interval=1,
     ) as client:
         subscription = await client.subscribe(
             destination, handle, on_suppressed_exception=_unexpected

@@ -1,6 +1,9 @@
 """STOMP over a WebSocket at ``/stomp``, as a browser has it."""
 
 import json
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -14,35 +17,53 @@ from tests.acceptance.stomp_client import Body
 from tests.acceptance.waiting import PATIENCE
 
 
-def _open(server: ServerProcess) -> ClientConnection:
-    connection = connect(
+class Browser:
+    """STOMP in the messages of a WebSocket, each of which holds whole frames: one or several."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._frames: deque[str] = deque()
+
+    def send(self, message: str | bytes) -> None:
+        """Send a WebSocket message."""
+        self._connection.send(message)
+
+    def receive(self) -> tuple[str, dict[str, str], str]:
+        """Return the next frame: command, headers, body. Heart-beats are passed over."""
+        while not self._frames:
+            message = self._connection.recv(PATIENCE)
+            text = message if isinstance(message, str) else message.decode()
+            *frames, rest = text.split("\0")
+            assert not rest.strip("\r\n"), "a message ends within a frame"
+            self._frames += [frame.lstrip("\r\n") for frame in frames]
+        head, _, body = self._frames.popleft().partition("\n\n")
+        command, *lines = head.split("\n")
+        return command, {name: value for name, _, value in (x.partition(":") for x in lines)}, body
+
+    def wait_closed(self) -> None:
+        """Wait until the server has closed the connection, with nothing more to say."""
+        assert not self._frames
+        with pytest.raises(ConnectionClosed):
+            self._connection.recv(PATIENCE)
+
+
+@contextmanager
+def _open(server: ServerProcess) -> Iterator[Browser]:
+    with connect(
         f"ws://127.0.0.1:{server.http_port}/stomp",
         subprotocols=["v12.stomp", "v11.stomp"],  # type: ignore[list-item] # NewTypes of str
         proxy=None,
         open_timeout=PATIENCE,
-    )
-    assert connection.subprotocol == "v12.stomp"
-    return connection
+    ) as connection:
+        assert connection.subprotocol == "v12.stomp"
+        yield Browser(connection)
 
 
-def _receive(connection: ClientConnection) -> tuple[str, dict[str, str], str]:
-    """Return a frame, which a WebSocket message holds as a whole; heart-beats aside."""
-    text = "\n"
-    while not text.strip("\r\n"):
-        message = connection.recv(PATIENCE)
-        text = message if isinstance(message, str) else message.decode()
-    head, _, rest = text.lstrip("\n").partition("\n\n")
-    command, *lines = head.split("\n")
-    headers = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    assert rest.rstrip("\n").endswith("\0")
-    return command, headers, rest.rstrip("\n").removesuffix("\0")
-
-
-def _connect_and_subscribe(connection: ClientConnection, space: str, subscriber_id: str) -> None:
-    connection.send(
+def _connect_and_subscribe(browser: Browser, space: str, subscriber_id: str) -> None:
+    browser.send(
         "CONNECT\naccept-version:1.2\nhost:x\nlogin:id\npasscode:secret\nheart-beat:0,0\n\n\0"
     )
-    command, headers, _ = _receive(connection)
+    command, headers, _ = browser.receive()
     assert (command, headers["version"]) == ("CONNECTED", "1.2")
     destination = json.dumps(
         {
@@ -51,10 +72,10 @@ def _connect_and_subscribe(connection: ClientConnection, space: str, subscriber_
             "entityTypesAndEvents": {"Order": ["Ordered"]},
         }
     ).replace(":", "\\c")
-    connection.send(
+    browser.send(
         f"SUBSCRIBE\nid:1\ndestination:{destination}\nack:client-individual\nreceipt:r\n\n\0"
     )
-    command, headers, _ = _receive(connection)
+    command, headers, _ = browser.receive()
     assert (command, headers["receipt-id"]) == ("RECEIPT", "r")
 
 
@@ -64,12 +85,12 @@ def test_events_arrive_and_are_acknowledged(server: ServerProcess, rest: Rest) -
         _connect_and_subscribe(browser, rest.space, "browser")
         received = []
         for _ in range(30):
-            command, headers, body = _receive(browser)
+            command, headers, body = browser.receive()
             assert command == "MESSAGE"
             received.append(msgspec.json.decode(body, type=Body))
             browser.send(f"ACK\nid:{headers['ack']}\n\n\0")
         browser.send("DISCONNECT\nreceipt:bye\n\n\0")
-        command, headers, _ = _receive(browser)
+        command, headers, _ = browser.receive()
         assert (command, headers["receipt-id"]) == ("RECEIPT", "bye")
 
     assert [event.id for event in received] == created.event_ids
@@ -77,7 +98,7 @@ def test_events_arrive_and_are_acknowledged(server: ServerProcess, rest: Rest) -
     with _open(server) as browser:
         _connect_and_subscribe(browser, rest.space, "browser")
         coming = rest.create("Order", [Event("Ordered")])
-        _, _, body = _receive(browser)
+        _, _, body = browser.receive()
         assert msgspec.json.decode(body, type=Body).id == coming.entity_version
 
 
@@ -85,19 +106,22 @@ def test_a_frame_in_pieces_and_frames_in_one_message(server: ServerProcess) -> N
     with _open(server) as browser:
         for piece in ("CONN", "ECT\naccept-version:1.2\nhost:x\n", "\n\0"):
             browser.send(piece)
-        assert _receive(browser)[0] == "CONNECTED"
-        browser.send(b"UNSUBSCRIBE\nid:1\nreceipt:a\n\n\0\nDISCONNECT\nreceipt:b\n\n\0")
-        assert [_receive(browser)[1]["receipt-id"] for _ in range(2)] == ["a", "b"]
-        with pytest.raises(ConnectionClosed):
-            browser.recv(PATIENCE)
+        assert browser.receive()[0] == "CONNECTED"
+        asked = json.dumps({"subscriberId": "s", "entityTypesAndEvents": {"Order": ["O"]}})
+        asked = asked.replace(":", "\\c")
+        browser.send(
+            f"SUBSCRIBE\nid:1\ndestination:{asked}\nreceipt:a\n\n\0"
+            "\nUNSUBSCRIBE\nid:1\nreceipt:b\n\n\0\nDISCONNECT\nreceipt:c\n\n\0".encode()
+        )
+        assert [browser.receive()[1]["receipt-id"] for _ in range(3)] == ["a", "b", "c"]
+        browser.wait_closed()
 
 
 def test_bad_frames_are_told_and_the_connection_closes(server: ServerProcess) -> None:
     with _open(server) as browser:
         browser.send("NONSENSE\n\n\0")
-        assert _receive(browser)[0] == "ERROR"
-        with pytest.raises(ConnectionClosed):
-            browser.recv(PATIENCE)
+        assert browser.receive()[0] == "ERROR"
+        browser.wait_closed()
 
 
 def test_it_is_told_when_the_server_stops(start: Start) -> None:
@@ -105,6 +129,5 @@ def test_it_is_told_when_the_server_stops(start: Start) -> None:
     with _open(server) as browser:
         _connect_and_subscribe(browser, "default", "browser")
         assert server.terminate() == 0
-        assert _receive(browser)[0] == "ERROR"
-        with pytest.raises(ConnectionClosed):
-            browser.recv(PATIENCE)
+        assert browser.receive()[0] == "ERROR"
+        browser.wait_closed()

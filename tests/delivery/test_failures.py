@@ -104,7 +104,25 @@ async def test_a_refused_event_comes_again_and_holds_back_new_ones(
     assert store.statistics.redeliveries == 1
 
 
-async def test_what_was_sent_behind_a_refused_event_is_not_sent_again(
+async def test_what_was_sent_behind_a_refused_event_comes_again_behind_it(
+    store: EmbeddedEventStore,
+) -> None:
+    recorder = await subscribe(store)
+    await append(store, "1", "2", "3")
+    await recorder.until_events(3)
+    refuse(recorder, 0)
+    await recorder.until_events(4)
+    assert refuse(recorder, 3)
+    await recorder.until_events(5)
+    assert recorder.data == ["1", "2", "3", "1", "1"], "the others wait for their turn"
+    recorder.acknowledge(recorder.events[4:])
+    await recorder.until_events(7)
+    assert recorder.data == ["1", "2", "3", "1", "1", "2", "3"]
+    recorder.acknowledge(recorder.events[5:])
+    assert (await lane(store)).position == 3
+
+
+async def test_what_was_sent_behind_a_refused_event_may_still_be_acknowledged(
     store: EmbeddedEventStore,
 ) -> None:
     recorder = await subscribe(store)

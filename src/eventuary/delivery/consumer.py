@@ -57,7 +57,10 @@ class Consumer(Protocol):
         """The subscription's subscriber id."""
 
     def acknowledge(self, swimlane: int, offset: int) -> bool:
-        """Say that a delivery is done; False when it was not outstanding here (a late one)."""
+        """Say that a delivery is done; False when it was not outstanding here (a late one).
+
+        A notification has the offset of the event before it, so it is acknowledged at minus that.
+        """
 
     def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
         """Say that a delivery failed; it comes again after a pause, or becomes a dead letter."""

@@ -78,6 +78,12 @@ class Consumption:
             for delivery in batch:
                 self.subscription.acknowledge(self, delivery.swimlane, delivery.offset)
 
+    def notify(self, delivery: Delivery) -> None:
+        """Hand over a notification; it is acknowledged at minus its offset."""
+        if self.ack_mode is AckMode.CUMULATIVE:
+            self._handed.append((delivery.swimlane, -delivery.offset))
+        self.receiver.deliver([delivery])
+
     def acknowledge(self, swimlane: int, offset: int) -> bool:
         """Say that a delivery is done; with cumulative acknowledgement, those before it too."""
         if self.ack_mode is not AckMode.CUMULATIVE:

@@ -206,7 +206,6 @@ class Subscription:
             self.dispatcher.loop.call_later(rest, self._try_again, swimlane)
             return
         swimlane.resting = False
-        swimlane.rewind()
         self.feed_soon()
 
     def answered(self, swimlane: Swimlane) -> None:
@@ -380,7 +379,7 @@ class Subscription:
             swimlane=swimlane.number,
             triggering_event_token=None,
         )
-        holder.receiver.deliver([Delivery(event, swimlane.number, swimlane.cursor, 1)])
+        holder.notify(Delivery(event, swimlane.number, swimlane.cursor, 1))
 
     # ── Changes from outside ────────────────────────────────────────────────────────────────────
 

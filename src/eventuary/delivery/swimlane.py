@@ -47,7 +47,8 @@ class Swimlane:
         self.acknowledged: set[int] = set()
         #: Unacknowledged offsets that are in nobody's hands: they are to be sent again.
         self.due: set[int] = set()
-        #: Unacknowledged offsets that have failed; while there are any, nothing new is sent.
+        #: Unacknowledged offsets that have failed; while there are any, nothing behind the first of
+        #: them is sent.
         self.failing: set[int] = set()
         #: The pause before the failing are sent again is not over.
         self.resting = False
@@ -95,7 +96,12 @@ class Swimlane:
         if self.state is SwimlaneState.BEHIND:
             # Half a window at a time: small reads would cost more than they bring.
             return bool(self.due) or self.room * 2 >= self.policy.window
-        return self.state is SwimlaneState.RETRYING and bool(self.due) and not self.resting
+        return (
+            self.state is SwimlaneState.RETRYING
+            and bool(self.due)
+            and not self.resting
+            and min(self.due) <= min(self.failing)
+        )
 
     def accept(self, offset: int) -> int | None:
         """Take the event at ``offset``, read from the log, for sending.
@@ -107,6 +113,8 @@ class Swimlane:
         if failures is not None:
             if offset not in self.due:
                 return 0
+            if self.failing and offset > min(self.failing):
+                return None
             self.due.discard(offset)
             return failures + 1
         if offset <= self.position or offset in self.acknowledged:
@@ -138,13 +146,20 @@ class Swimlane:
         return True
 
     def fail(self, offset: int) -> int | None:
-        """A delivery failed: it is due again. Returns its failures; None: it was not in hands."""
+        """A delivery failed: it is due again. Returns its failures; None: it was not in hands.
+
+        What was sent behind it is due again as well, once it is done: a consumer that keeps order
+        leaves it alone until then. One that does not may still acknowledge it.
+        """
         failures = self.unacknowledged.get(offset)
         if failures is None or offset in self.due or offset == self.blocked_at:
             return None
         self.unacknowledged[offset] = failures + 1
         self.failing.add(offset)
-        self.due.add(offset)
+        self.due.update(each for each in self.unacknowledged if each >= offset)
+        if self.blocked_at is not None:
+            self.due.discard(self.blocked_at)
+        self._rewind()
         return failures + 1
 
     def block(self, offset: int) -> None:
@@ -161,7 +176,7 @@ class Swimlane:
             self.failing.add(self.blocked_at)
             self.due.add(self.blocked_at)
             self.blocked_at = None
-            self.rewind()
+            self._rewind()
 
     def release(self) -> None:
         """The consumer is gone: all that was in its hands is due again."""
@@ -171,10 +186,9 @@ class Swimlane:
         self.cursor = self.position
         self.state = SwimlaneState.IDLE
 
-    def rewind(self) -> None:
+    def _rewind(self) -> None:
         """Read again from the oldest event that is due."""
-        if self.due:
-            self.cursor = min(self.cursor, min(self.due) - 1)
+        self.cursor = min(self.cursor, min(self.due) - 1)
 
     def read_through(self, position: int) -> bool:
         """The log has been read up to ``position``; True when that moved ``self.position``.

@@ -216,6 +216,9 @@ class Engine(Protocol):
     def swimlanes(self, space: str) -> int:
         """Return how many swimlanes the space has, or will have with its first event."""
 
+    def probe(self) -> asyncio.Future[None]:
+        """Write something and make it durable, though it changes nothing: can the storage?"""
+
     def load_subscriptions(
         self, space: str | None, subscriber_id: str | None = None
     ) -> asyncio.Future[list[SubscriptionRecord]]:

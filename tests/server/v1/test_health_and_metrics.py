@@ -46,7 +46,7 @@ async def test_not_ready_while_the_storage_takes_no_writes(
     for future, says in ((failed, "disk I/O error"), (loop.create_future(), "has not taken")):
         with monkeypatch.context() as patch:
             patch.setattr(health, "_PATIENCE", 0.05)
-            patch.setattr(server.store.engine, "store_positions", lambda _, f=future: f)
+            patch.setattr(server.store.engine, "probe", lambda f=future: f)
             answer = await client.get("/health/ready")
             assert says in refused(answer, 503, "service_unavailable")
 

@@ -15,6 +15,9 @@ from eventuary.errors import ConfigurationError, ServiceUnavailable
 #: Milliseconds that a statement waits for another process's write (``eventuary keys``).
 _BUSY_TIMEOUT = 5_000
 
+#: Marks a database file as ours, for us and for `file`: "Evty".
+_APPLICATION_ID = 0x45767479
+
 #: Bytes to which the write-ahead log is cut back when a checkpoint has emptied it.
 _WAL_SIZE_LIMIT = 64 * 1024 * 1024
 
@@ -23,10 +26,18 @@ def connect(path: Path, *, cache_bytes: int, read_only: bool = False) -> sqlite3
     """Open a connection that commits durably, and that any one thread at a time may use.
 
     Transactions are begun explicitly. ``synchronous=FULL``: a commit returns after its fsync.
+    Raises ConfigurationError, with nothing changed, when another program has made the database.
     """
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    empty = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
+    if application != _APPLICATION_ID and not empty:
+        connection.close()
+        raise ConfigurationError(
+            f"{path}: is a database of another program; nothing was changed: choose another file"
+        )
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -57,6 +68,7 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
     for number, migration in enumerate(migrations[version:], start=version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{migration.read_text('utf-8')}\n"
+            f"PRAGMA application_id = {_APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
 

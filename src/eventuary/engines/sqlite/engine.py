@@ -132,6 +132,19 @@ class SqliteEngine:
         """Return the number of swimlanes of a space."""
         return self._catalogue.swimlanes(space)
 
+    def probe(self) -> asyncio.Future[None]:
+        """Write the node number again.
+
+        Deleted first: SQLite writes nothing when a row is overwritten with what it holds.
+        """
+
+        def run(connection: sqlite3.Connection) -> None:
+            node = connection.execute("SELECT node_number FROM node").fetchone()
+            connection.execute("DELETE FROM node")
+            connection.execute("INSERT INTO node VALUES (?)", node)
+
+        return self._write(run)
+
     def load_subscriptions(
         self, space: str | None, subscriber_id: str | None = None
     ) -> asyncio.Future[list[SubscriptionRecord]]:

@@ -37,7 +37,7 @@ class StompConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a session, unless there are too many."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         _keep_alive(transport.get_extra_info("socket"))
         self.session = self._listener.begin(self)

@@ -31,6 +31,8 @@ class StompListener:
         self._endings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._empty = asyncio.Event()  # no session is open
+        self._empty.set()
 
     @property
     def connections(self) -> int:
@@ -58,12 +60,15 @@ class StompListener:
                 "try again later"
             )
         self._sessions.add(session)
+        self._empty.clear()
         return session
 
     def end(self, session: Session) -> None:
         """A session's wire is gone."""
         if session in self._sessions:
             self._sessions.discard(session)
+            if not self._sessions:
+                self._empty.set()
             task = asyncio.get_running_loop().create_task(session.lost())
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
@@ -79,8 +84,7 @@ class StompListener:
             session.fail("the server is shutting down")
         try:
             async with asyncio.timeout(_GRACE):
-                while self._sessions:
-                    await asyncio.sleep(0.01)
+                await self._empty.wait()
         except TimeoutError:
             for session in list(self._sessions):
                 self.end(session)

@@ -43,6 +43,7 @@ class MessageWriter:
         subscriber_id: str,
         number: int,
     ) -> None:
+        self._sent = 0
         head = b"MESSAGE\ndestination:" + destination
         if subscription is not None:
             head += b"\nsubscription:" + subscription
@@ -50,7 +51,7 @@ class MessageWriter:
         colon = b":" if version is Version.V10 else b"\\c"
         subscriber = escape(subscriber_id, version)
         ack = (b'{"id"%b"', b'","receiptHandle"%b{"subscriberId"%b"%b","swimlane"%b')
-        # Filled with swimlane, offset, attempt; event id, swimlane, offset; length; the body's
+        # Filled with swimlane, offset, running number; event id, swimlane, offset; length; the body's
         # two parts and the event id between. A percent sign in a constant is doubled.
         constants = (
             head.replace(b"%", b"%%"),
@@ -71,6 +72,7 @@ class MessageWriter:
         template = self._template
         more = self._suffix_length
         frames = []
+        sent = self._sent
         for delivery in deliveries:
             event = delivery.event
             shared = event.encoded
@@ -81,12 +83,13 @@ class MessageWriter:
             offset = delivery.offset
             if event.event_type == END_OF_CURRENT_EVENTS:
                 offset = -offset  # so that its acknowledgement is not taken for the last event's
+            sent += 1
             frames.append(
                 template
                 % (
                     swimlane,
                     offset,
-                    delivery.attempt,
+                    sent,
                     event_id,
                     swimlane,
                     offset,
@@ -95,6 +98,7 @@ class MessageWriter:
                     event_id,
                 )
             )
+        self._sent = sent
         return b"".join(frames)
 
 

@@ -16,7 +16,7 @@ _AS_SENT = re.compile(
     rb'\{"id":"[^"]*","receiptHandle":\{"subscriberId":"[^"]*",'
     rb'"swimlane":(\d{1,4}),"offset":(-?\d{1,18}),"consumer":(\d{1,9})\}\}'
 )
-_MESSAGE_ID = re.compile(rb"(\d{1,9})-(\d{1,4})-(-?\d{1,18})-\d{1,9}")
+_MESSAGE_ID = re.compile(rb"(\d{1,9})-(\d{1,4})-(-?\d{1,18})-\d{1,18}")
 
 
 class ReceiptHandle(msgspec.Struct, frozen=True, gc=False):

@@ -55,8 +55,7 @@ class HealthRoutes:
                 "waiting_appends"
             )
         try:
-            # To store nothing goes the way that every write goes, and changes nothing.
-            await asyncio.wait_for(store.engine.store_positions([]), _PATIENCE)
+            await asyncio.wait_for(store.engine.probe(), _PATIENCE)
         except TimeoutError:
             raise ServiceUnavailable(
                 f"the storage has not taken a write for {_PATIENCE:g} seconds"
