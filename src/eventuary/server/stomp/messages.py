@@ -51,8 +51,8 @@ class MessageWriter:
         colon = b":" if version is Version.V10 else b"\\c"
         subscriber = escape(subscriber_id, version)
         ack = (b'{"id"%b"', b'","receiptHandle"%b{"subscriberId"%b"%b","swimlane"%b')
-        # Filled with swimlane, offset, running number; event id, swimlane, offset; length; the body's
-        # two parts and the event id between. A percent sign in a constant is doubled.
+        # Filled with swimlane, offset, running number; event id, swimlane, offset; length; the
+        # body's two parts and the event id between. A percent sign in a constant is doubled.
         constants = (
             head.replace(b"%", b"%%"),
             (ack[0] % colon).replace(b"%", b"%%"),
