@@ -6,6 +6,8 @@ for the disk is bounded here, so that overload is told to callers and not to mem
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 from eventuary.delivery.consumer import AckMode, Consumer, Receiver
 from eventuary.delivery.dispatcher import Dispatcher
@@ -15,12 +17,14 @@ from eventuary.delivery.subscriptions import Subscriptions
 from eventuary.engines.engine import Committed, Engine, LogPage, LogQuery
 from eventuary.errors import BadRequest, EventuaryError, ServiceUnavailable
 from eventuary.event_store import Durability, ReadFrom
-from eventuary.events import Append, Appended, Entity, NewEvent, NewSnapshot
+from eventuary.events import Append, Appended, Entity, EntityEvent, NewEvent, NewSnapshot
+from eventuary.ids import ZERO_ID, parse_id
 from eventuary.limits import Limits
 from eventuary.validation import (
     check_entity_id,
     check_entity_type,
     check_selection,
+    check_snapshot,
     check_space,
     check_subscriber_id,
     check_token,
@@ -72,6 +76,20 @@ class EmbeddedEventStore:
     def tail_events(self) -> int:
         """How many of the newest events are in memory."""
         return len(self._dispatcher.tail)
+
+    async def __aenter__(self) -> Self:
+        """Open the engine. Raises ConfigurationError."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close everything."""
+        await self.stop("the event store is closing")
 
     async def start(self) -> None:
         """Open the engine. Raises ConfigurationError."""
@@ -146,6 +164,33 @@ class EmbeddedEventStore:
         self._admit(len(good), sum(append.characters for append in good))
         return self.engine.append_all(good, atomic=atomic)
 
+    def history(
+        self, space: str, entity_type: str, entity_id: str, *, after: str | None = None
+    ) -> asyncio.Future[list[EntityEvent]]:
+        """Read an entity's events. Raises BadRequest before there is a future."""
+        check_space(space)
+        check_entity_type(entity_type)
+        check_entity_id(entity_id)
+        after = ZERO_ID if after is None else parse_id(after, "after")
+        self.statistics.loads += 1
+        return self.engine.history(space, entity_type, entity_id, after)
+
+    def store_snapshot(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        entity_version: str,
+        snapshot: NewSnapshot,
+    ) -> asyncio.Future[None]:
+        """Keep a state. Raises BadRequest before there is a future."""
+        check_space(space)
+        check_entity_type(entity_type)
+        check_entity_id(entity_id)
+        check_snapshot(snapshot, self.limits)
+        version = parse_id(entity_version, "entityVersion")
+        return self.engine.store_snapshot(space, entity_type, entity_id, version, snapshot)
+
     def load(
         self,
         space: str,
@@ -174,8 +219,11 @@ class EmbeddedEventStore:
         read_from: ReadFrom = ReadFrom.BEGINNING,
         progress_notifications: bool = False,
         ack_mode: AckMode = AckMode.INDIVIDUAL,
+        policy: DeliveryPolicy | None = None,
     ) -> Consumer:
         """Deliver the selected events to ``receiver``."""
+        if policy is not None:
+            policy.check()
         check_space(space)
         check_subscriber_id(subscriber_id)
         check_selection(selection, self.limits)
@@ -188,6 +236,7 @@ class EmbeddedEventStore:
             from_beginning=read_from is ReadFrom.BEGINNING,
             ack_mode=ack_mode,
             progress_notifications=progress_notifications,
+            policy=policy,
         )
 
     def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:

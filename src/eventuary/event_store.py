@@ -1,14 +1,19 @@
 """EventStore: create, append, load, subscribe. The one door between the server's half, which
 turns wire calls into these verbs, and the framework's half, which turns aggregates and handlers
 into them. Every event store passes tests/event_store/contract.py, embedded or remote.
+
+``history`` and ``store_snapshot`` are what looking back and snapshots off the hot path need; no
+client published for Eventuate has them.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from eventuary.delivery.consumer import AckMode, Consumer, Receiver
-from eventuary.events import Appended, Entity, NewEvent, NewSnapshot
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.events import Appended, Entity, EntityEvent, NewEvent, NewSnapshot
 
 
 class Durability(StrEnum):
@@ -26,7 +31,21 @@ class ReadFrom(StrEnum):
 
 
 class EventStore(Protocol):
-    """A store of events. All methods raise the errors of ``eventuary.errors``."""
+    """A store of events. All methods raise the errors of ``eventuary.errors``.
+
+    It is open within ``async with store:``. A call outside raises ServiceUnavailable.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Open it. Raises ConfigurationError when it can't be opened."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all subscriptions, finish what is under way, and close it."""
 
     def create(
         self,
@@ -71,6 +90,29 @@ class EventStore(Protocol):
         Raises BadRequest, DuplicateEvent or ServiceUnavailable.
         """
 
+    def history(
+        self, space: str, entity_type: str, entity_id: str, *, after: str | None = None
+    ) -> Awaitable[list[EntityEvent]]:
+        """Read all of an entity's events, in order, whatever snapshot there is.
+
+        ``after``: only those after this version. No event: the entity does not exist, or nothing
+        came after. Raises BadRequest or ServiceUnavailable.
+        """
+
+    def store_snapshot(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        entity_version: str,
+        snapshot: NewSnapshot,
+    ) -> Awaitable[None]:
+        """Keep the state that an entity had at ``entity_version``; loads begin there from now on.
+
+        One that is older than the stored snapshot is passed over.
+        Raises BadRequest, NotFound (the entity has no such version) or ServiceUnavailable.
+        """
+
     async def subscribe(
         self,
         space: str,
@@ -82,9 +124,11 @@ class EventStore(Protocol):
         read_from: ReadFrom = ReadFrom.BEGINNING,
         progress_notifications: bool = False,
         ack_mode: AckMode = AckMode.INDIVIDUAL,
+        policy: DeliveryPolicy | None = None,
     ) -> Consumer:
         """Deliver the selected events to ``receiver`` (protocol.md, section 4).
 
+        ``policy``: the subscription's rules from now on; None leaves them as they are.
         ``selection`` maps entity types to event types. When this returns, a durable
         subscription is on disk; deliveries may arrive from then on, never before.
         Raises BadRequest or ServiceUnavailable.

@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from eventuary.delivery.consumer import AckMode
+from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.errors import (
     BadRequest,
     DuplicateEvent,
     EntityExists,
     NotFound,
     OptimisticLockError,
+    ServiceUnavailable,
 )
 from eventuary.event_store import Durability, EventStore, ReadFrom
 from eventuary.events import END_OF_CURRENT_EVENTS, Appended, Entity, NewEvent, NewSnapshot
 from eventuary.tokens import event_token
-from tests.event_store.recorder import Recorder
+from tests.event_store.recorder import PATIENCE, Recorder
 
 ORDER = "orders.Order"
 SELECTION = {ORDER: ["OrderCreated", "OrderApproved"]}
@@ -139,6 +141,53 @@ class EventStoreContract(ABC):
         assert entity.events == []
         assert entity.snapshot is not None
 
+    # ── looking back, snapshots ───────────────────────────────────────────────────────────────
+
+    async def test_a_history_is_whole_whatever_snapshot_there_is(self, store: EventStore) -> None:
+        first = await store.create("default", ORDER, created(1), entity_id="a bü%2F")
+        second = await store.append(
+            "default", ORDER, first.entity_id, first.entity_version, created(2),
+            snapshot=NewSnapshot("State", "{}"),
+        )  # fmt: skip
+        history = await store.history("default", ORDER, first.entity_id)
+        assert [event.id for event in history] == first.event_ids + second.event_ids
+        later = await store.history("default", ORDER, first.entity_id, after=first.entity_version)
+        assert [event.id for event in later] == second.event_ids
+        assert await store.history("default", ORDER, "none") == []
+        assert await store.history("default", "None", "none") == []
+        with pytest.raises(BadRequest, match="after: 'x' is not an id"):
+            await store.history("default", ORDER, "one", after="x")
+
+    async def test_a_snapshot_of_an_earlier_version(self, store: EventStore) -> None:
+        first = await store.create("default", ORDER, created(1), entity_id="one")
+        second = await store.append("default", ORDER, "one", first.entity_version, created(2))
+        for version, json in ((first.entity_version, "1"), (second.entity_version, "2")):
+            await store.store_snapshot("default", ORDER, "one", version, NewSnapshot("S", json))
+            entity = await store.load("default", ORDER, "one")
+            assert entity.snapshot is not None
+            assert (entity.snapshot.entity_version, entity.snapshot.json) == (version, json)
+        assert entity.events == []
+        await store.store_snapshot(
+            "default", ORDER, "one", first.entity_version, NewSnapshot("S", "late")
+        )
+        entity = await store.load("default", ORDER, "one")
+        assert entity.snapshot is not None
+        assert entity.snapshot.json == "2", "an older one is passed over"
+
+    async def test_a_snapshot_of_what_is_not_there_is_refused(self, store: EventStore) -> None:
+        first = await store.create("default", ORDER, created(1), entity_id="one")
+        snapshot = NewSnapshot("S", "{}")
+        for entity_id, version in (("one", "1-2"), ("two", first.entity_version)):
+            with pytest.raises(NotFound, match="has no event"):
+                await store.store_snapshot("default", ORDER, entity_id, version, snapshot)
+        with pytest.raises(BadRequest, match="entityVersion"):
+            await store.store_snapshot("default", ORDER, "one", "x", snapshot)
+        with pytest.raises(BadRequest, match=r"snapshot\.json"):
+            await store.store_snapshot(
+                "default", ORDER, "one", "1-2", NewSnapshot("S", "x" * (1024 * 1024 + 1))
+            )
+        assert (await store.load("default", ORDER, "one")).snapshot is None
+
     # ── subscribe ─────────────────────────────────────────────────────────────────────────────
 
     async def subscribe(
@@ -153,6 +202,7 @@ class EventStoreContract(ABC):
         read_from: ReadFrom = ReadFrom.BEGINNING,
         progress_notifications: bool = False,
         ack_mode: AckMode = AckMode.INDIVIDUAL,
+        policy: DeliveryPolicy | None = None,
     ) -> Recorder:
         recorder.consumer = await store.subscribe(
             space,
@@ -163,6 +213,7 @@ class EventStoreContract(ABC):
             read_from=read_from,
             progress_notifications=progress_notifications,
             ack_mode=ack_mode,
+            policy=policy,
         )
         return recorder
 
@@ -370,6 +421,74 @@ class EventStoreContract(ABC):
             return lanes
 
         assert by_swimlane(live) == by_swimlane(replayed)
+
+    async def test_a_refused_event_comes_again_with_its_successors_behind_it(
+        self, store: EventStore
+    ) -> None:
+        policy = DeliveryPolicy(first_pause=0.02, longest_pause=0.02, max_attempts=1000)
+        recorder = await self.subscribe(store, Recorder(acknowledging=False), policy=policy)
+        one = await store.create("default", ORDER, created(0), entity_id="one")
+        await store.append("default", ORDER, "one", one.entity_version, [*created(1), *created(2)])
+        await recorder.until_events(3)
+        assert recorder.consumer is not None
+        first = recorder.events[0]
+        assert recorder.consumer.refuse(first.swimlane, first.offset, "not yet")
+        await recorder.until_events(4)
+        assert recorder.data[3:] == ["0"]
+        recorder.acknowledging = True
+        recorder.acknowledge(recorder.events[3:])
+        await recorder.until_events(6)
+        assert recorder.data[3:] == ["0", "1", "2"]
+        async with asyncio.timeout(PATIENCE):
+            await recorder.consumer.caught_up()
+
+    async def test_the_policy_decides_when_an_event_is_given_up(self, store: EventStore) -> None:
+        policy = DeliveryPolicy(
+            first_pause=0.01, longest_pause=0.01, max_attempts=2,
+            on_dead_letter=OnDeadLetter.CONTINUE,
+        )  # fmt: skip
+        recorder = await self.subscribe(store, Recorder(acknowledging=False), policy=policy)
+        one = await store.create("default", ORDER, created(0), entity_id="one")
+        await recorder.until_events(1)
+        await store.append("default", ORDER, "one", one.entity_version, created(1))
+        assert recorder.consumer is not None
+        while recorder.data[-1] == "0":
+            last = recorder.events[-1]
+            recorder.consumer.refuse(last.swimlane, last.offset, "never")
+            count = len(recorder.events)
+            await recorder.until(lambda: len(recorder.events) > count)  # noqa: B023
+        assert recorder.data.count("0") <= 3
+        assert recorder.data[-1] == "1"
+
+    async def test_a_bad_policy_is_refused(self, store: EventStore) -> None:
+        with pytest.raises(BadRequest, match="window: 0 is outside"):
+            await self.subscribe(store, Recorder(), policy=DeliveryPolicy(window=0))
+
+    async def test_caught_up_waits_for_the_last_acknowledgement(self, store: EventStore) -> None:
+        for number in range(20):
+            await store.create("default", ORDER, created(number))
+        recorder = await self.subscribe(store, Recorder(acknowledging=False))
+        assert recorder.consumer is not None
+        waiting = asyncio.ensure_future(recorder.consumer.caught_up())
+        await recorder.until_events(20)
+        recorder.acknowledge(recorder.events[1:])
+        await recorder.consumer.flush()
+        assert not waiting.done()
+        recorder.acknowledge(recorder.events[:1])
+        async with asyncio.timeout(PATIENCE):
+            await waiting
+            await recorder.consumer.caught_up()
+
+    async def test_caught_up_ends_with_the_subscription(self, store: EventStore) -> None:
+        await store.create("default", ORDER, created())
+        recorder = await self.subscribe(store, Recorder(acknowledging=False))
+        await recorder.until_events(1)
+        assert recorder.consumer is not None
+        waiting = asyncio.ensure_future(recorder.consumer.caught_up())
+        await asyncio.sleep(0)
+        await recorder.consumer.close()
+        with pytest.raises(ServiceUnavailable):
+            await waiting
 
     @pytest.mark.parametrize("subscriber_id", ["", "x" * 256, 'a"b', "a\\b", "a\nb"])
     async def test_bad_subscriber_ids_are_named(

@@ -16,6 +16,7 @@ class Recorder:
     def __init__(self, *, acknowledging: bool = True) -> None:
         self.deliveries: list[Delivery] = []
         self.acknowledging = acknowledging
+        self.interruptions = 0
         self.closed_because: str | None = None
         self.consumer: Consumer | None = None
         self._changed = asyncio.Event()
@@ -25,6 +26,10 @@ class Recorder:
         self._changed.set()
         if self.acknowledging:
             asyncio.get_running_loop().call_soon(self.acknowledge, list(deliveries))
+
+    def interrupted(self) -> None:
+        self.interruptions += 1
+        self._changed.set()
 
     def closed(self, reason: str) -> None:
         self.closed_because = reason

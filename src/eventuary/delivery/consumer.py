@@ -34,12 +34,18 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 class Receiver(Protocol):
     """Whoever takes deliveries: a STOMP connection's subscription, a test, an embedded handler.
 
-    Both methods are called on the event loop and must not block, raise, or call back into
+    All methods are called on the event loop and must not block, raise, or call back into
     delivery before they return.
     """
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries, in order. Call ``Consumer.pause`` when no more can be taken for now."""
+
+    def interrupted(self) -> None:
+        """The way to the store broke, and is being mended: nothing handed over so far can be
+        acknowledged any more. What of it was not, comes again. Never called by a store in this
+        process.
+        """
 
     def closed(self, reason: str) -> None:
         """The subscription ended from the server's side: deleted, or shutting down."""
@@ -63,7 +69,19 @@ class Consumer(Protocol):
         """
 
     def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
-        """Say that a delivery failed; it comes again after a pause, or becomes a dead letter."""
+        """Say that a delivery failed; it comes again after a pause, or becomes a dead letter.
+
+        What was handed over behind it in its swimlane comes again too, in order: from this call on
+        a receiver that keeps order drops what it has of the swimlane, and takes what is handed
+        over next.
+        """
+
+    async def caught_up(self) -> None:
+        """Return when all selected events of the log as it is now have been acknowledged.
+
+        By whichever consumer of the subscription. Raises ServiceUnavailable when the subscription
+        ends first.
+        """
 
     def pause(self) -> None:
         """Take no more deliveries until ``resume``: the wire is full."""

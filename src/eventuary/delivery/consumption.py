@@ -4,6 +4,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from eventuary.delivery.consumer import AckMode, Delivery, Receiver
+from eventuary.errors import ServiceUnavailable
 from eventuary.events import LogEvent
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class Consumption:
     async def flush(self) -> None:
         """Return when all acknowledgements so far are on disk."""
         await self.subscription.flush()
+
+    async def caught_up(self) -> None:
+        """Return when all that is in the log by now has been acknowledged."""
+        if self.closed or not await self.subscription.caught_up():
+            raise ServiceUnavailable(f"subscription {self.subscriber_id!r} has ended")
 
     async def close(self) -> None:
         """Leave the subscription."""

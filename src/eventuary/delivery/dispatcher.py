@@ -114,6 +114,7 @@ class Dispatcher:
         from_beginning: bool,
         ack_mode: AckMode,
         progress_notifications: bool,
+        policy: DeliveryPolicy | None = None,
     ) -> Consumption:
         """Open the subscription if need be, and let the receiver consume it."""
         selection = Selection.of(by_entity_type)
@@ -131,21 +132,31 @@ class Dispatcher:
                     subscriber_id,
                     selection,
                     [position] * self.engine.swimlanes(space),
-                    self.policy,
+                    policy or self.policy,
                     durable=durable,
                     paused=False,
                     created_at=time.time_ns() // 1_000_000,
                 )
                 await self.store(subscription)
-            elif subscription.selection != selection:
-                await self.store(subscription, selection=selection)
-                self._forget_interest(subscription)
-                subscription.select(selection)
+            else:
+                await self._change(subscription, selection, policy or subscription.policy)
             self._open[(space, subscriber_id, durable)] = subscription
             self._note_interest(subscription)
             return subscription.join(
                 receiver, ack_mode, progress_notifications=progress_notifications
             )
+
+    async def _change(
+        self, subscription: Subscription, selection: Selection, policy: DeliveryPolicy
+    ) -> None:
+        """Let a subscription that exists select and obey what its newest consumer asks for."""
+        if subscription.selection == selection and subscription.policy == policy:
+            return
+        await self.store(subscription, selection=selection, policy=policy)
+        subscription.obey(policy)
+        if subscription.selection != selection:
+            self._forget_interest(subscription)
+            subscription.select(selection)
 
     async def find(self, space: str, subscriber_id: str) -> Subscription:
         """Return a subscription, from disk if nobody consumes it; call with ``lock`` held.

@@ -67,6 +67,7 @@ class Subscription:
         self._movers: list[Consumption | None] = [None] * len(self.swimlanes)
         self._reading = False
         self._feed_scheduled = False
+        self._progress: asyncio.Future[None] | None = None  # somebody waits for acknowledgements
         self._epoch = 0  # changes when a page under way must not be used any more
 
     # ── Who consumes ──────────────────────────────────────────────────────────────────────────
@@ -95,6 +96,7 @@ class Subscription:
             if self._holders[swimlane.number] is consumption:
                 self._take_away(swimlane)
         self._share_out()
+        self._progressed()
         if not self.consumptions:
             await self.dispatcher.close(self)
 
@@ -171,6 +173,8 @@ class Subscription:
         self.dispatcher.acknowledged(self, swimlane)
         if self.parking.offsets:
             self.parking.replayed(swimlane, offset)
+        if self._progress is not None:
+            self._progressed()
         if swimlane.state is not SwimlaneState.LIVE:
             self.answered(swimlane)
         return True
@@ -353,6 +357,7 @@ class Subscription:
             for swimlane in arrived:
                 swimlane.reached_head()
                 self._notify(swimlane)
+            self._progressed()
         for swimlane in cohort:
             self.enter(swimlane)  # one may have come upon a dead letter
         self.feed_soon()
@@ -421,6 +426,27 @@ class Subscription:
         for swimlane in self.swimlanes:
             if self._holders[swimlane.number] is not None:
                 self._take_away(swimlane)
+        self._progressed()
+
+    async def caught_up(self) -> bool:
+        """Return when all selected events of the log as it is now are acknowledged.
+
+        False: everybody has left, or the subscription ended, before that.
+        """
+        head = self.dispatcher.engine.head
+        while not all(swimlane.has_done(head) for swimlane in self.swimlanes):
+            if not self.consumptions:
+                return False
+            if self._progress is None:
+                self._progress = self.dispatcher.loop.create_future()
+            await asyncio.shield(self._progress)
+        return True
+
+    def _progressed(self) -> None:
+        """Let those who wait for acknowledgements look again."""
+        if self._progress is not None:
+            self._progress.set_result(None)
+            self._progress = None
 
     def fall_behind(self) -> None:
         """The head moved, and what was committed must be read from the log."""

@@ -1,5 +1,6 @@
 """What an operator can see of subscriptions, and do to them. One thing at a time."""
 
+import asyncio
 import builtins
 from collections import defaultdict
 
@@ -33,6 +34,18 @@ class Subscriptions:
     async def consumed(self) -> builtins.list[SubscriptionStatus]:
         """Return the status of each subscription, of all spaces, that somebody consumes."""
         return [await self._status(each) for each in self._dispatcher.open_subscriptions()]
+
+    async def caught_up(self, space: str, subscriber_id: str, wait: float) -> bool:
+        """Wait, at most ``wait`` seconds, until all of the log as it is now is acknowledged.
+
+        False: that took longer, or nobody consumes the subscription.
+        """
+        async with self._dispatcher.lock:
+            subscription = await self._dispatcher.find(space, subscriber_id)
+        try:
+            return await asyncio.wait_for(subscription.caught_up(), wait)
+        except TimeoutError:
+            return False
 
     async def reset(self, space: str, subscriber_id: str, position: int) -> None:
         """Deliver from after ``position``: 0 is the beginning, the head is the end.

@@ -103,6 +103,15 @@ class Swimlane:
             and min(self.due) <= min(self.failing)
         )
 
+    def has_done(self, position: int) -> bool:
+        """Whether all selected events at or below ``position`` are acknowledged.
+
+        ``position`` is not beyond the head: a live swimlane has been given all up to there.
+        """
+        return self.position >= position or (
+            self.state is SwimlaneState.LIVE and not self.unacknowledged
+        )
+
     def accept(self, offset: int) -> int | None:
         """Take the event at ``offset``, read from the log, for sending.
 

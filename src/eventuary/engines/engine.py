@@ -15,7 +15,15 @@ from typing import Protocol
 import msgspec
 
 from eventuary.errors import EventuaryError
-from eventuary.events import Append, Appended, Entity, EventType, LogEvent
+from eventuary.events import (
+    Append,
+    Appended,
+    Entity,
+    EntityEvent,
+    EventType,
+    LogEvent,
+    NewSnapshot,
+)
 
 
 class LogQuery(msgspec.Struct, frozen=True):
@@ -202,6 +210,24 @@ class Engine(Protocol):
         """Read an entity's events in order (those after its snapshot, when it has one).
 
         Raises DuplicateEvent when the token was already applied to this entity.
+        """
+
+    def history(
+        self, space: str, entity_type: str, entity_id: str, after: str
+    ) -> asyncio.Future[list[EntityEvent]]:
+        """Read an entity's events after a version, in order, whatever snapshot there is."""
+
+    def store_snapshot(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        entity_version: str,
+        snapshot: NewSnapshot,
+    ) -> asyncio.Future[None]:
+        """Store a snapshot as of a version, unless a newer one is stored. Done: it is on disk.
+
+        Raises NotFound when the entity has no event of this id.
         """
 
     def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:

@@ -123,7 +123,7 @@ async def test_every_operation_is_complete(server: RunningServer) -> None:
                 assert "415" in operation["responses"]
                 assert "example" in operation["requestBody"]["content"]["application/json"]
             assert method in {"get", "post", "put", "delete"}
-    assert len(names) == 22
+    assert len(names) == 25
     assert {"createEntity", "updateEntity", "findEntity", "followLog", "metrics"} <= names
 
 

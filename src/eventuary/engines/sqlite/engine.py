@@ -23,12 +23,13 @@ from eventuary.engines.sqlite import subscriptions
 from eventuary.engines.sqlite.catalogue import Catalogue
 from eventuary.engines.sqlite.database import DatabaseLock, connect, opening, upgrade_schema
 from eventuary.engines.sqlite.keys import SqliteKeyStore
-from eventuary.engines.sqlite.loading import load_entity
+from eventuary.engines.sqlite.loading import load_entity, load_history
 from eventuary.engines.sqlite.log import count_events, read_page
 from eventuary.engines.sqlite.reader import Reader
+from eventuary.engines.sqlite.snapshots import store_snapshot
 from eventuary.engines.sqlite.writer import Several, Single, Statement, Writer
 from eventuary.errors import EventuaryError
-from eventuary.events import Append, Appended, Entity, EventType
+from eventuary.events import Append, Appended, Entity, EntityEvent, EventType, NewSnapshot
 from eventuary.ids import ZERO_ID, IdGenerator, new_node_number
 
 _WRITER_CACHE_BYTES = 32 * 1024 * 1024
@@ -107,6 +108,38 @@ class SqliteEngine:
         return self._loads.read(
             lambda connection: load_entity(
                 connection, catalogue, space, entity_type, entity_id, triggering_event_token
+            )
+        )
+
+    def history(
+        self, space: str, entity_type: str, entity_id: str, after: str
+    ) -> asyncio.Future[list[EntityEvent]]:
+        """Read an entity's events after a version."""
+        catalogue = self._catalogue
+        return self._loads.read(
+            lambda connection: load_history(
+                connection, catalogue, space, entity_type, entity_id, after
+            )
+        )
+
+    def store_snapshot(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        entity_version: str,
+        snapshot: NewSnapshot,
+    ) -> asyncio.Future[None]:
+        """Store a snapshot as of a version."""
+        return self._write(
+            partial(
+                store_snapshot,
+                catalogue=self._catalogue,
+                space=space,
+                entity_type=entity_type,
+                entity_id=entity_id,
+                entity_version=entity_version,
+                snapshot=snapshot,
             )
         )
 

@@ -54,14 +54,37 @@ def load_entity(
     if type_no in catalogue.snapshotted:
         stored = connection.execute(_SNAPSHOT, (entity_id, type_no)).fetchone()
         snapshot = Snapshot(*stored) if stored else None
+    after = snapshot.entity_version if snapshot else ZERO_ID
+    return Entity(_events_after(connection, catalogue, entity_id, type_no, after), snapshot)
+
+
+def load_history(
+    connection: sqlite3.Connection,
+    catalogue: Catalogue,
+    space: str,
+    entity_type: str,
+    entity_id: str,
+    after: str,
+) -> list[EntityEvent]:
+    """Return an entity's events after a version, whatever snapshot there is."""
+    known = catalogue.spaces.get(space)
+    type_no = known.entity_types.get(entity_type) if known else None
+    if type_no is None:
+        return []
+    return _events_after(connection, catalogue, entity_id, type_no, after)
+
+
+def _events_after(
+    connection: sqlite3.Connection,
+    catalogue: Catalogue,
+    entity_id: str,
+    type_no: int,
+    after: str,
+) -> list[EntityEvent]:
     names = catalogue.names
-    return Entity(
-        [
-            EntityEvent(event_id, names[number][1].event_type, data, metadata)
-            for event_id, number, data, metadata in connection.execute(
-                _EVENTS,
-                (entity_id, type_no, snapshot.entity_version if snapshot else ZERO_ID),
-            ).fetchall()
-        ],
-        snapshot,
-    )
+    return [
+        EntityEvent(event_id, names[number][1].event_type, data, metadata)
+        for event_id, number, data, metadata in connection.execute(
+            _EVENTS, (entity_id, type_no, after)
+        ).fetchall()
+    ]

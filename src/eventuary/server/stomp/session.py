@@ -323,7 +323,12 @@ class Session:
                 subscribed.consumer.refuse(
                     handle.swimlane, handle.offset, reason or "refused by NACK"
                 )
-        if "receipt" in headers:
+        if "receipt" not in headers:
+            return
+        if frame.command == "NACK":
+            # At once: what the client reads before it was sent before the refusal took effect.
+            self._receipt(frame)
+        else:
             self._owed.append(headers["receipt"])
             if self._flusher is None:
                 self._flusher = asyncio.get_running_loop().create_task(self._flush())

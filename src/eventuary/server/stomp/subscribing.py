@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from eventuary.delivery.consumer import AckMode, Consumer, Delivery
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.errors import BadRequest
 from eventuary.server.stomp.destination import parse_destination
 from eventuary.server.stomp.frames import Frame, FrameError, unescape
 from eventuary.server.stomp.messages import MessageWriter
 
 if TYPE_CHECKING:
     from eventuary.server.stomp.session import Session
+
+_decode_policy = msgspec.json.Decoder(DeliveryPolicy).decode
 
 
 class Subscribed:
@@ -32,6 +38,9 @@ class Subscribed:
             self._early += deliveries
         elif not self._left:
             self._session.write(self._writer.write(deliveries))
+
+    def interrupted(self) -> None:
+        """Satisfy ``Receiver``: the store is in this process."""
 
     def closed(self, reason: str) -> None:
         """Tell the client that the server ended its subscription."""
@@ -60,6 +69,17 @@ class Subscribed:
         await self.consumer.close()
 
 
+def _policy(session: "Session", frame: Frame) -> DeliveryPolicy | None:
+    """Return the rules of delivery that a SUBSCRIBE may bring in a header of ours."""
+    value = frame.headers.get("delivery-policy")
+    if value is None:
+        return None
+    try:
+        return _decode_policy(unescape(value, session.version))
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"delivery-policy: {error}") from None
+
+
 async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed:
     """Carry out a SUBSCRIBE. Raises FrameError, BadRequest, Forbidden or ServiceUnavailable."""
     raw = frame.headers.get("destination")
@@ -86,5 +106,6 @@ async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed
         progress_notifications=destination.progress_notifications,
         # Acknowledgement is explicit unless the client says otherwise (rule 6).
         ack_mode=AckMode(mode) if mode else AckMode.INDIVIDUAL,
+        policy=_policy(session, frame),
     )
     return subscribed

@@ -11,6 +11,7 @@ from eventuary.server.v1.appends import AppendRoutes
 from eventuary.server.v1.dead_letters import DeadLetterRoutes
 from eventuary.server.v1.entity_operations import entity_operations
 from eventuary.server.v1.health import HealthRoutes
+from eventuary.server.v1.histories import HistoryRoutes
 from eventuary.server.v1.keys import Keyring, KeyRoutes
 from eventuary.server.v1.log_pages import LONGEST_WAIT, LogPageRoutes
 from eventuary.server.v1.log_stream import HEARTBEAT, LogStreamRoutes
@@ -39,6 +40,7 @@ def make_app(
     answers = Answers()
     operations = [
         *entity_operations(),
+        *HistoryRoutes(store).operations(),
         *AppendRoutes(store).operations(),
         *LogPageRoutes(store, sources, longest_wait).operations(),
         *LogStreamRoutes(store, sources, heartbeat).operations(),

@@ -20,7 +20,7 @@ KEY_ID: Constraint = {**NAME, "pattern": r"^[^:\x00-\x1f\x7f-\x9f]*$"}
 TOKEN: Constraint = {**NAME, "maxLength": MOST_TOKEN_CHARACTERS}
 VERSION: Constraint = {
     "pattern": "^[0-9a-fA-F]{1,16}-[0-9a-fA-F]{1,16}$",
-    "description": "The id of the entity's last event.",
+    "description": "The id of one of the entity's events; to append, of its last one.",
 }
 
 #: Path parameters by name.
@@ -84,9 +84,12 @@ def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
         "triggeringEventToken": TOKEN,
         "events": events,
     }
+    snapshot: dict[str, Constraint] = {"snapshotType": {"maxLength": 1024}, "json": data}
     return {
         "NewEvent": {"eventType": NAME, "eventData": data, "metadata": data},
-        "NewSnapshot": {"snapshotType": {"maxLength": 1024}, "json": data},
+        "NewSnapshot": snapshot,
+        "SnapshotRequest": {"entityVersion": VERSION, **snapshot},
+        "HistoryQuery": {"after": VERSION},
         "CreateRequest": writing,
         "UpdateRequest": writing,
         "EntityAppend": writing,

@@ -88,6 +88,20 @@ class PolicyRequest(
         )
 
 
+class CaughtUpQuery(msgspec.Struct, frozen=True):
+    """How long to wait."""
+
+    wait: Annotated[
+        float, msgspec.Meta(ge=0, le=60, description="Seconds to wait for it at most.")
+    ] = 0
+
+
+class CaughtUp(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether all that was in the log when this was asked has been acknowledged."""
+
+    caught_up: bool
+
+
 class SubscriptionDeleted(msgspec.Struct, frozen=True):
     """The subscriber id of the subscription that is no more."""
 
@@ -110,6 +124,17 @@ class SubscriptionRoutes:
     async def inspect(self, call: Call) -> Response:
         """Answer one."""
         return await self._status(call)
+
+    async def caught_up(self, call: Call) -> Response:
+        """Wait for it, and answer whether it is so."""
+        query = call.query(CaughtUpQuery)
+        return json_answer(
+            CaughtUp(
+                await self._subscriptions.caught_up(
+                    call.space, call.segment("subscriberId"), query.wait
+                )
+            )
+        )
 
     async def reset(self, call: Call) -> Response:
         """Deliver from elsewhere."""
@@ -190,6 +215,24 @@ class SubscriptionRoutes:
                 answer=SubscriptionStatus,
                 errors=(NotFound,),
                 sample=one,
+            ),
+            Operation(
+                method="GET",
+                path=SUBSCRIPTION + "/caught-up",
+                name="awaitCaughtUp",
+                tag=tag,
+                summary="Wait until a subscription has caught up",
+                description=(
+                    "True once all selected events that were in the log when this was asked are "
+                    "acknowledged; false after `wait` seconds without that, and when nobody "
+                    "consumes the subscription."
+                ),
+                access=Access.READ,
+                handle=self.caught_up,
+                query=CaughtUpQuery,
+                answer=CaughtUp,
+                errors=(NotFound,),
+                sample=Sample(answer={"caughtUp": True}),
             ),
             Operation(
                 method="DELETE",
