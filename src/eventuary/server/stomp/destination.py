@@ -5,7 +5,7 @@ import msgspec
 from eventuary.errors import BadRequest
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import DEFAULT_SPACE
-from eventuary.server.stomp.frames import unescape_leniently
+from eventuary.stomp_frames import unescape_leniently
 
 
 class Destination(msgspec.Struct, frozen=True):

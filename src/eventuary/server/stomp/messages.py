@@ -10,7 +10,7 @@ import msgspec
 
 from eventuary.delivery.consumer import Delivery
 from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
-from eventuary.server.stomp.frames import Version, escape
+from eventuary.stomp_frames import Version, escape
 from eventuary.tokens import token_suffix
 
 

@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from eventuary.server.stomp.frames import FrameError, unescape_leniently
+from eventuary.stomp_frames import FrameError, unescape_leniently
 
 _AS_SENT = re.compile(
     rb'\{"id":"[^"]*","receiptHandle":\{"subscriberId":"[^"]*",'

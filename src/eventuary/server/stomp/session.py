@@ -18,7 +18,10 @@ from eventuary.errors import EventuaryError
 from eventuary.event_store import EventStore
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator, Principal
-from eventuary.server.stomp.frames import (
+from eventuary.server.stomp.heart_beat import HeartBeat
+from eventuary.server.stomp.receipt_handle import parse_receipt_handle
+from eventuary.server.stomp.subscribing import Subscribed, subscribe
+from eventuary.stomp_frames import (
     Frame,
     FrameError,
     FrameParser,
@@ -27,9 +30,6 @@ from eventuary.server.stomp.frames import (
     unescape,
     write_frame,
 )
-from eventuary.server.stomp.heart_beat import HeartBeat
-from eventuary.server.stomp.receipt_handle import parse_receipt_handle
-from eventuary.server.stomp.subscribing import Subscribed, subscribe
 
 _log = logging.getLogger("eventuary.stomp")
 

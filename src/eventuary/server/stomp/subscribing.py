@@ -9,8 +9,8 @@ from eventuary.delivery.consumer import AckMode, Consumer, Delivery
 from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import BadRequest
 from eventuary.server.stomp.destination import parse_destination
-from eventuary.server.stomp.frames import Frame, FrameError, unescape
 from eventuary.server.stomp.messages import MessageWriter
+from eventuary.stomp_frames import Frame, FrameError, unescape
 
 if TYPE_CHECKING:
     from eventuary.server.stomp.session import Session
