@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from eventuary import __version__
+from eventuary.version import __version__
 from tests.cli.running import RunningServer, environment, run, serving
 
 CREATION = {

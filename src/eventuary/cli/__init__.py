@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from eventuary import __version__
 from eventuary.cli.keys import keys
 from eventuary.cli.serve import serve
+from eventuary.version import __version__
 
 app = typer.Typer(
     name="eventuary",

@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable
 
-from eventuary import __version__
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.opening import open_engine
 from eventuary.errors import ConfigurationError
@@ -29,6 +28,7 @@ from eventuary.server.stomp.listener import StompListener
 from eventuary.server.stomp.websocket import stomp_websocket
 from eventuary.server.tls import load_tls
 from eventuary.server.v1.app import make_app
+from eventuary.version import __version__
 
 
 class Server:

@@ -13,13 +13,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from eventuary import __version__
 from eventuary.delivery.status import LAG_CAP, SubscriptionStatus
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.server.v1.call import Call
 from eventuary.server.v1.operation import Access, Operation, Sample
 from eventuary.server.v1.routing import Answers
 from eventuary.server.v1.sources import Sources
+from eventuary.version import __version__
 
 #: Subscriptions with a series of their own.
 MOST_SERIES = 1000

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from eventuary import __version__
 from eventuary.errors import (
     BadRequest,
     EventuaryError,
@@ -22,6 +21,7 @@ from eventuary.limits import Limits
 from eventuary.server.http_answers import ErrorAnswer
 from eventuary.server.v1.constraints import PATH_PARAMETERS, WHOLE, body_constraints, constrain
 from eventuary.server.v1.operation import Access, Operation
+from eventuary.version import __version__
 
 # JSON as it is written: the one place where values have no narrower type.
 _Json = dict[str, Any]

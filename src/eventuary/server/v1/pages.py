@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from eventuary import __version__
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.server.principal import Authenticator
+from eventuary.version import __version__
 
 #: Nothing but what this server sends may be loaded, or run.
 _POLICY = (

@@ -1,0 +1,146 @@
+"""Context: what a handler knows of the event it handles, and may do because of it.
+
+``save``, ``update`` and ``load`` are a repository's, with the event as their trigger: the store
+applies it to an entity once, however often it is delivered, and keeps which event led to which.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from eventuary.delivery.consumer import Delivery
+from eventuary.event_store import EventStore
+from eventuary.framework.aggregate import Aggregate, Decision
+from eventuary.framework.metadata import Metadata
+from eventuary.framework.recorded import time_of
+from eventuary.framework.repository import Repository
+from eventuary.framework.trigger import Trigger
+
+_A = TypeVar("_A", bound=Aggregate)
+_P = ParamSpec("_P")
+
+
+class Repositories:
+    """The repositories of one store and space that handlers use, each made once."""
+
+    def __init__(self, store: EventStore, space: str) -> None:
+        self._store = store
+        self._space = space
+        self._made: dict[type[Aggregate], Repository[Any]] = {}
+
+    def of(self, aggregate_type: type[_A]) -> Repository[_A]:
+        """Return the repository of an aggregate class."""
+        made = self._made.get(aggregate_type)
+        if made is None:
+            made = Repository(self._store, aggregate_type, space=self._space)
+            self._made[aggregate_type] = made
+        return made
+
+
+class Context:
+    """One delivery of one event to one handler. Use it within that handling only."""
+
+    __slots__ = ("_repositories", "_touched", "delivery", "trigger")
+
+    def __init__(self, delivery: Delivery, trigger: Trigger, repositories: Repositories) -> None:
+        self.delivery = delivery
+        #: The event, for ``Repository.because_of``.
+        self.trigger = trigger
+        self._repositories = repositories
+        self._touched: set[tuple[str, str]] = set()
+
+    @property
+    def entity_type(self) -> str:
+        """The type of the entity that the event happened to."""
+        return self.delivery.event.entity_type
+
+    @property
+    def entity_id(self) -> str:
+        """The id of the entity that the event happened to."""
+        return self.delivery.event.entity_id
+
+    @property
+    def event_id(self) -> str:
+        """The event's id; it grows within the entity."""
+        return self.delivery.event.event_id
+
+    @property
+    def event_token(self) -> str:
+        """What names this event to this subscriber: a key for whatever must happen once."""
+        return self.trigger.token
+
+    @property
+    def time(self) -> datetime:
+        """When the event was stored (UTC, to the millisecond)."""
+        return time_of(self.event_id)
+
+    @property
+    def metadata(self) -> Metadata:
+        """Who caused the event, in the course of what, under which trace."""
+        return self.trigger.metadata
+
+    @property
+    def swimlane(self) -> int:
+        """The swimlane that the entity belongs to."""
+        return self.delivery.swimlane
+
+    @property
+    def position(self) -> int:
+        """The event's position in the log: it grows within a swimlane."""
+        return self.delivery.offset
+
+    @property
+    def attempt(self) -> int:
+        """Which delivery of the event this is, as far as the store tells: 1 is the first."""
+        return self.delivery.attempt
+
+    async def save(
+        self,
+        aggregate: type[_A] | Repository[_A],
+        decision: Decision,
+        *,
+        entity_id: str | None = None,
+    ) -> _A:
+        """Create an entity, once however often the event comes. See ``Repository.save``."""
+        repository = self._triggered(aggregate)
+        if entity_id is not None:
+            self._touch(repository, entity_id)
+        return await repository.save(decision, entity_id=entity_id)
+
+    async def update(
+        self,
+        aggregate: type[_A] | Repository[_A],
+        entity_id: str,
+        command: Callable[Concatenate[_A, _P], Decision],
+        *arguments: _P.args,
+        **keywords: _P.kwargs,
+    ) -> _A:
+        """Update an entity, once however often the event comes. See ``Repository.update``.
+
+        Raises RuntimeError for a second update of the same entity in one handling: the store would
+        take it for a repetition of the first.
+        """
+        repository = self._triggered(aggregate)
+        self._touch(repository, entity_id)
+        return await repository.update(entity_id, command, *arguments, **keywords)
+
+    async def load(self, aggregate: type[_A] | Repository[_A], entity_id: str) -> _A:
+        """Return an entity's state. Raises AggregateNotFound."""
+        return await self._repository(aggregate).load(entity_id)
+
+    def _repository(self, aggregate: type[_A] | Repository[_A]) -> Repository[_A]:
+        if isinstance(aggregate, Repository):
+            return aggregate
+        return self._repositories.of(aggregate)
+
+    def _triggered(self, aggregate: type[_A] | Repository[_A]) -> Repository[_A]:
+        return self._repository(aggregate).because_of(self.trigger)
+
+    def _touch(self, repository: Repository[_A], entity_id: str) -> None:
+        touched = (repository.entity_type, entity_id)
+        if touched in self._touched:
+            raise RuntimeError(
+                f"{repository.entity_type} {entity_id!r} is updated twice while one event is "
+                "handled: the second would count as done already; make it one command"
+            )
+        self._touched.add(touched)

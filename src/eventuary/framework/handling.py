@@ -1,0 +1,225 @@
+"""Handling: deliveries to handlers, one swimlane at a time in order, swimlanes side by side.
+
+A swimlane that has something to do has a task; what waits is bounded by the store's window. When a
+handler raises, the event is refused, what waits behind it is dropped, and the store delivers it all
+again in order, after a pause: so an entity's events are handled in order whatever fails.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from eventuary.delivery.consumer import Consumer, Delivery
+from eventuary.errors import ServiceUnavailable
+from eventuary.event_store import EventStore
+from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
+from eventuary.framework.context import Context, Repositories
+from eventuary.framework.metadata import decode_metadata, metadata
+from eventuary.framework.subscriber import Handler, Subscriber
+from eventuary.framework.trigger import Trigger
+from eventuary.tokens import token_suffix
+
+_log = logging.getLogger("eventuary.subscriber")
+
+#: Characters of a failure's text that go into the dead letter.
+_REASON = 500
+
+
+class _Lane:
+    """A swimlane's deliveries that wait for the one before them."""
+
+    __slots__ = ("epoch", "number", "waiting", "worker")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.waiting: deque[Delivery] = deque()
+        self.worker: asyncio.Task[None] | None = None
+        #: Changes when what was handed over before is void.
+        self.epoch = 0
+
+    def void(self) -> None:
+        self.waiting.clear()
+        self.epoch += 1
+
+
+class RunningSubscriber:
+    """A subscriber at work. Satisfies ``Receiver``. Made by ``start``, ended by ``stop``."""
+
+    def __init__(self, subscriber: Subscriber, store: EventStore) -> None:
+        self._subscriber = subscriber
+        self._store = store
+        self._codec = subscriber.codec()
+        self._handlers: dict[type, Handler[Any]] = dict(subscriber.handlers)
+        self._repositories = Repositories(store, subscriber.space)
+        self._suffix = token_suffix(subscriber.subscriber_id)
+        self._lanes: dict[int, _Lane] = {}
+        self._consumer: Consumer | None = None
+        self._early: list[Delivery] = []
+        self._stopping = False
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @property
+    def subscriber_id(self) -> str:
+        """The subscriber's id."""
+        return self._subscriber.subscriber_id
+
+    async def start(self) -> None:
+        """Subscribe; handlers run from now on. Raises BadRequest, Unauthorized, …"""
+        subscriber = self._subscriber
+        self._consumer = await self._store.subscribe(
+            subscriber.space,
+            subscriber.subscriber_id,
+            self._codec.selection,
+            self,
+            durability=subscriber.durability,
+            read_from=subscriber.read_from,
+            policy=subscriber.policy,
+        )
+        early, self._early = self._early, []
+        self.deliver(early)
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Begin nothing new, let handlers finish within ``grace`` seconds, and unsubscribe.
+
+        What was not finished comes again, here or to another process.
+        """
+        self._stopping = True
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        workers = [lane.worker for lane in self._lanes.values() if lane.worker is not None]
+        if workers:
+            _, slow = await asyncio.wait(workers, timeout=grace)
+            for worker in slow:
+                worker.cancel()
+            if slow:
+                _log.warning(
+                    "subscriber %r: %d handlers did not finish within %g s and were cancelled",
+                    self.subscriber_id, len(slow), grace,
+                )  # fmt: skip
+                await asyncio.wait(slow)
+        if self._consumer is not None:
+            try:
+                await self._consumer.flush()
+            except ServiceUnavailable as error:
+                _log.warning(
+                    "subscriber %r: not all is acknowledged: %s", self.subscriber_id, error
+                )
+            await self._consumer.close()
+
+    async def caught_up(self) -> None:
+        """Return when all its events that are in the log by now have been handled.
+
+        By whichever of its processes. Raises ServiceUnavailable when it ends before that.
+        """
+        if self._consumer is None:
+            raise ServiceUnavailable(f"subscriber {self.subscriber_id!r} has not been started")
+        await self._consumer.caught_up()
+
+    async def ended(self) -> str:
+        """Return, when the server ends the subscription by itself, why."""
+        return await asyncio.shield(self._ended)
+
+    # ── As the store's receiver ───────────────────────────────────────────────────────────────
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Put deliveries into their swimlanes."""
+        if self._consumer is None:
+            self._early += deliveries
+            return
+        if self._stopping:
+            return
+        for delivery in deliveries:
+            lane = self._lanes.get(delivery.swimlane)
+            if lane is None:
+                lane = self._lanes[delivery.swimlane] = _Lane(delivery.swimlane)
+            lane.waiting.append(delivery)
+            if lane.worker is None:
+                lane.worker = asyncio.get_running_loop().create_task(self._work(lane))
+
+    def interrupted(self) -> None:
+        """Drop what waits: it comes again."""
+        self._early.clear()
+        for lane in self._lanes.values():
+            lane.void()
+
+    def closed(self, reason: str) -> None:
+        """Note that the store ended it."""
+        for lane in self._lanes.values():
+            lane.void()
+        if not self._ended.done():
+            self._ended.set_result(reason)
+        if not self._stopping:
+            _log.warning("subscriber %r was ended by the store: %s", self.subscriber_id, reason)
+
+    # ── Work ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _work(self, lane: _Lane) -> None:
+        consumer = self._consumer
+        while lane.waiting and consumer is not None:
+            delivery = lane.waiting.popleft()
+            epoch = lane.epoch
+            failure = await self._handle(delivery)
+            if epoch != lane.epoch:
+                continue  # it was delivered over a connection that is gone: it comes again
+            if failure is None:
+                consumer.acknowledge(delivery.swimlane, _acknowledged_at(delivery))
+            else:
+                lane.void()
+                consumer.refuse(delivery.swimlane, delivery.offset, failure)
+        lane.worker = None
+
+    async def _handle(self, delivery: Delivery) -> str | None:
+        """Handle one event; return what went wrong."""
+        stored = delivery.event
+        if stored.event_type == END_OF_CURRENT_EVENTS:
+            return None
+        try:
+            event = self._codec.decode(
+                stored.entity_type, stored.event_type, stored.event_data, stored.metadata
+            )
+            if event is None:
+                return None  # selected by an earlier version of this subscriber
+            trigger = Trigger(
+                stored.event_id, stored.event_id + self._suffix, decode_metadata(stored.metadata)
+            )
+            context = Context(delivery, trigger, self._repositories)
+            came_with = trigger.metadata
+            with metadata(
+                actor=came_with.actor,
+                correlation_id=trigger.correlation_id,
+                traceparent=came_with.traceparent,
+                tracestate=came_with.tracestate,
+            ):
+                await self._handlers[type(event)](event, context)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the event comes again
+            self._complain(stored, error)
+            return f"{type(error).__name__}: {error}"[:_REASON]
+        return None
+
+    def _complain(self, stored: LogEvent, error: Exception) -> None:
+        _log.warning(
+            "subscriber %r could not handle %s %s of %s %r, it comes again: %s: %s",
+            self.subscriber_id,
+            stored.event_type,
+            stored.event_id,
+            stored.entity_type,
+            stored.entity_id,
+            type(error).__name__,
+            error,
+            exc_info=error,
+            extra={
+                "subscriber_id": self.subscriber_id,
+                "event_id": stored.event_id,
+                "event_type": stored.event_type,
+                "entity_type": stored.entity_type,
+                "entity_id": stored.entity_id,
+            },
+        )
+
+
+def _acknowledged_at(delivery: Delivery) -> int:
+    if delivery.event.event_type == END_OF_CURRENT_EVENTS:
+        return -delivery.offset
+    return delivery.offset

@@ -1,0 +1,274 @@
+"""Repository: aggregates from their events, and commands' decisions to the store.
+
+    orders = Repository(store, Order)
+    order = await orders.save(Order.create(customer_id, total))
+    order = await orders.update(order.id, Order.approve)
+
+An update loads, decides, applies, appends; when somebody else appended first it does so again on
+the fresh state. Events are applied before they are stored: what can't be applied is never stored.
+"""
+
+import asyncio
+import copy
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
+
+import msgspec
+
+from eventuary.errors import (
+    BadRequest,
+    DuplicateEvent,
+    EntityExists,
+    EventuaryError,
+    OptimisticLockError,
+)
+from eventuary.event_store import EventStore
+from eventuary.events import DEFAULT_SPACE, Appended, NewEvent
+from eventuary.framework.aggregate import Aggregate, Decision, decided, fold
+from eventuary.framework.aggregate_cache import AggregateCache
+from eventuary.framework.event import AnyEvent
+from eventuary.framework.loading import AggregateLoader, AggregateNotFound, Loaded, identify
+from eventuary.framework.metadata import current_metadata
+from eventuary.framework.recorded import RecordedEvent
+from eventuary.framework.retries import Retries
+from eventuary.framework.snapshots import SnapshotStrategy, StateCodec
+from eventuary.framework.trigger import Trigger
+
+__all__ = ["AggregateNotFound", "Repository"]
+
+_log = logging.getLogger("eventuary.repository")
+
+_A = TypeVar("_A", bound=Aggregate)
+_P = ParamSpec("_P")
+
+#: Aggregates kept in memory by a repository unless told otherwise.
+_CACHED = 1000
+
+
+class Repository(Generic[_A]):
+    """One kind of aggregate in one space. Make it once; it may be used by any number of tasks.
+
+    ``retries``: how conflicts are retried. ``snapshots``: when one is taken; None: never.
+    ``cache``: how many aggregates are kept in memory; 0 turns that off.
+    Raises TypeError for an aggregate class that applies nothing.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        aggregate_type: type[_A],
+        *,
+        space: str = DEFAULT_SPACE,
+        retries: Retries | None = None,
+        snapshots: SnapshotStrategy | None = None,
+        cache: int = _CACHED,
+    ) -> None:
+        if not aggregate_type.__appliers__:
+            raise TypeError(
+                f"{aggregate_type.__name__} has no @apply method: it could have no state"
+            )
+        self.aggregate_type = aggregate_type
+        self.entity_type = aggregate_type.__entity_type__
+        self.space = space
+        self._store = store
+        self._codec = aggregate_type.__codec__
+        self._retries = retries or Retries()
+        self._snapshots = snapshots
+        self._states = StateCodec(aggregate_type, snapshots.version) if snapshots else None
+        self._loader = AggregateLoader(store, aggregate_type, space, self._states)
+        self._cache: AggregateCache[_A] = AggregateCache(cache)
+        self._background: set[asyncio.Task[None]] = set()
+        self._trigger: Trigger | None = None
+
+    def because_of(self, trigger: Trigger) -> Self:
+        """Return this repository for what an event triggers: it is applied once to an entity.
+
+        What it stores records the event, and goes on with its correlation.
+        """
+        triggered = copy.copy(self)
+        triggered._trigger = trigger
+        return triggered
+
+    # ── Writing ───────────────────────────────────────────────────────────────────────────────
+
+    async def save(self, decision: Decision, *, entity_id: str | None = None) -> _A:
+        """Create an entity with the events that a creating command has returned.
+
+        ``entity_id``: the application's own; None: one is made. What is triggered by an event is
+        created once, however often the event comes.
+        Raises BadRequest (no events), EntityExists, ServiceUnavailable.
+        """
+        events = decided(decision)
+        if not events:
+            raise BadRequest(
+                f"events: is empty; the command that creates a {self.aggregate_type.__name__} "
+                "returned none"
+            )
+        trigger = self._trigger
+        if trigger is not None and entity_id is None:
+            entity_id = _derived_id(trigger.token, self.entity_type)
+        aggregate = fold(self.aggregate_type(), events)
+        new = self._encoded(events)
+        try:
+            appended = await self._store.create(
+                self.space,
+                self.entity_type,
+                new,
+                entity_id=entity_id,
+                triggering_event_token=self._token,
+            )
+        except EntityExists:
+            if entity_id is not None and await self._was_applied_to(entity_id):
+                return await self.load(entity_id)
+            raise
+        return self._stored(Loaded(aggregate, 0, 0), new, appended)
+
+    async def update(
+        self,
+        entity_id: str,
+        command: Callable[Concatenate[_A, _P], Decision],
+        *arguments: _P.args,
+        **keywords: _P.kwargs,
+    ) -> _A:
+        """Let a command decide on an entity's state, append what it returns, return the new state.
+
+        A command that returns nothing appends nothing. One whose trigger was applied before is not
+        applied again. Whatever the command raises is raised. Raises AggregateNotFound, and
+        OptimisticLockError when others were faster in all attempts.
+        """
+        pauses = self._retries.pauses()
+        while True:
+            try:
+                loaded = self._cache.get(entity_id) or await self._load(entity_id)
+                aggregate = loaded.aggregate
+                version = aggregate.version
+                events = decided(command(aggregate, *arguments, **keywords))
+                if not events:
+                    return aggregate
+                loaded.aggregate = fold(aggregate, events)
+                new = self._encoded(events)
+                appended = await self._store.append(
+                    self.space,
+                    self.entity_type,
+                    entity_id,
+                    version,
+                    new,
+                    triggering_event_token=self._token,
+                )
+            except OptimisticLockError:
+                self._cache.forget(entity_id)
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            except DuplicateEvent:
+                self._cache.forget(entity_id)
+                return (await self._loader.load(entity_id)).aggregate
+            else:
+                return self._stored(loaded, new, appended)
+
+    # ── Reading ───────────────────────────────────────────────────────────────────────────────
+
+    async def load(self, entity_id: str, *, at: str | datetime | None = None) -> _A:
+        """Return an entity's state: the present one, or that ``at`` a version or a time.
+
+        A time without a zone is local. Raises AggregateNotFound.
+        """
+        if at is not None:
+            return await self._loader.load_past(entity_id, at)
+        cached = self._cache.get(entity_id)
+        if cached is None:
+            loaded = await self._loader.load(entity_id)
+        elif (loaded := await self._loader.bring_up_to_date(cached)) is cached:
+            return cached.aggregate
+        self._cache.put(loaded)
+        return loaded.aggregate
+
+    async def exists(self, entity_id: str) -> bool:
+        """Whether there is an entity of this id."""
+        if self._cache.get(entity_id) is not None:
+            return True  # entities are never deleted
+        entity = await self._store.load(self.space, self.entity_type, entity_id)
+        return bool(entity.events) or entity.snapshot is not None
+
+    async def history(self, entity_id: str) -> list[RecordedEvent[AnyEvent]]:
+        """Return all that happened to an entity, oldest first. Raises AggregateNotFound."""
+        return await self._loader.history(entity_id)
+
+    async def settle(self) -> None:
+        """Return when the snapshots that are being taken are stored."""
+        while self._background:
+            await asyncio.wait(self._background)
+
+    # ── How ───────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _token(self) -> str | None:
+        return None if self._trigger is None else self._trigger.token
+
+    async def _load(self, entity_id: str) -> Loaded[_A]:
+        """Load for an update. Raises DuplicateEvent when the trigger was applied already."""
+        loaded = await self._loader.load(entity_id, token=self._token)
+        self._cache.put(loaded)
+        return loaded
+
+    async def _was_applied_to(self, entity_id: str) -> bool:
+        if self._trigger is None:
+            return False
+        try:
+            await self._store.load(
+                self.space, self.entity_type, entity_id, triggering_event_token=self._token
+            )
+        except DuplicateEvent:
+            return True
+        return False
+
+    def _encoded(self, events: Sequence[AnyEvent]) -> list[NewEvent]:
+        carried = current_metadata()
+        if self._trigger is not None and carried.correlation_id is None:
+            carried = msgspec.structs.replace(carried, correlation_id=self._trigger.correlation_id)
+        return self._codec.encode(events, carried)
+
+    def _stored(self, loaded: Loaded[_A], new: Sequence[NewEvent], appended: Appended) -> _A:
+        """Note what is on disk now, and take a snapshot beside everything else if one is due."""
+        aggregate = loaded.aggregate
+        identify(aggregate, appended.entity_id, appended.entity_version)
+        loaded.events += len(new)
+        loaded.characters += sum(len(event.event_data) for event in new)
+        if self._snapshots is not None and self._snapshots.due(loaded.events, loaded.characters):
+            loaded.events = loaded.characters = 0
+            task = asyncio.get_running_loop().create_task(self._take_snapshot(aggregate))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+        self._cache.put(loaded)
+        return aggregate
+
+    async def _take_snapshot(self, aggregate: _A) -> None:
+        """Store the state. What goes wrong is logged: the events are there all the same."""
+        if self._states is None:
+            return
+        try:
+            await self._store.store_snapshot(
+                self.space,
+                self.entity_type,
+                aggregate.id,
+                aggregate.version,
+                self._states.encode(aggregate),
+            )
+        except (EventuaryError, TypeError) as error:
+            _log.warning(
+                "no snapshot of %s %r at version %s: %s",
+                self.entity_type,
+                aggregate.id,
+                aggregate.version,
+                error,
+            )
+
+
+def _derived_id(token: str, entity_type: str) -> str:
+    """Return the id of what an event creates: the same however often the event comes."""
+    digest = hashlib.sha256(f"{token}\0{entity_type}".encode()).hexdigest()
+    return f"{digest[:16]}-{digest[16:32]}"
