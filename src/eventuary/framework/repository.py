@@ -142,12 +142,13 @@ class Repository(Generic[_A]):
         pauses = self._retries.pauses()
         while True:
             try:
-                loaded = self._cache.get(entity_id) or await self._load(entity_id)
+                loaded, events = await self._decide(
+                    entity_id, lambda aggregate: command(aggregate, *arguments, **keywords)
+                )
                 aggregate = loaded.aggregate
-                version = aggregate.version
-                events = decided(command(aggregate, *arguments, **keywords))
                 if not events:
                     return aggregate
+                version = aggregate.version
                 loaded.aggregate = fold(aggregate, events)
                 new = self._encoded(events)
                 appended = await self._store.append(
@@ -214,6 +215,27 @@ class Repository(Generic[_A]):
         loaded = await self._loader.load(entity_id, token=self._token)
         self._cache.put(loaded)
         return loaded
+
+    async def _decide(
+        self, entity_id: str, command: Callable[[_A], Decision]
+    ) -> tuple[Loaded[_A], Sequence[AnyEvent]]:
+        """Let a command decide; where it decides for nothing, on the present state.
+
+        Nothing is appended then, so no version check would tell that the state was an old one.
+        """
+        cached = self._cache.get(entity_id)
+        if cached is None:
+            loaded = await self._load(entity_id)
+            return loaded, decided(command(loaded.aggregate))
+        try:
+            events = decided(command(cached.aggregate))
+        except Exception:  # noqa: BLE001 - whatever it is, the present state may not lead to it
+            events = ()
+        if events:
+            return cached, events
+        loaded = await self._loader.bring_up_to_date(cached)
+        self._cache.put(loaded)
+        return loaded, decided(command(loaded.aggregate))
 
     async def _was_applied_to(self, entity_id: str) -> bool:
         if self._trigger is None:
