@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import bulk, creates, deliveries, finds, full_store, memory
+from bench import bulk, creates, deliveries, finds, framework, full_store, memory
 from bench.row import QUICK, Effort, Row, missed
 
 _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
@@ -26,6 +26,7 @@ _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
     "deliveries": deliveries.measure,
     "full_store": full_store.measure,
     "memory": memory.measure,
+    "framework": framework.measure,
 }
 
 
