@@ -1,0 +1,53 @@
+"""Opening a TCP or TLS connection to the server, for either of its ports."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+from eventuary.errors import ConfigurationError
+
+#: Seconds within which a connection is open, or the attempt has failed.
+CONNECT_TIMEOUT = 10.0
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
+
+
+class Unreachable(Exception):
+    """There is no connection: nothing was sent."""
+
+
+async def open_connection(
+    make: Callable[[], _Protocol], host: str, port: int, tls: ssl.SSLContext | None
+) -> _Protocol:
+    """Return the protocol of a new connection.
+
+    Raises Unreachable, or ConfigurationError for a server whose certificate is not trusted: that
+    does not heal by itself.
+    """
+    loop = asyncio.get_running_loop()
+    where = f"{host}:{port}"
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            transport, protocol = await loop.create_connection(make, host, port, ssl=tls)
+    except TimeoutError:
+        raise Unreachable(f"{where}: not connected within {CONNECT_TIMEOUT:g} seconds") from None
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigurationError(
+            f"url: the certificate of {where} is not trusted: {error.verify_message}"
+        ) from None
+    except OSError as error:
+        raise Unreachable(f"{where}: {error.strerror or error}") from None
+    _keep_alive(transport.get_extra_info("socket"))
+    return protocol
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Let the kernel find out when the server's machine is gone."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
