@@ -233,8 +233,12 @@ class Repository(Generic[_A]):
             events = ()
         if events:
             return cached, events
-        loaded = await self._loader.bring_up_to_date(cached)
-        self._cache.put(loaded)
+        if self._trigger is not None:
+            # It may be refused because it was applied before, which the load tells.
+            loaded = await self._load(entity_id)
+        else:
+            loaded = await self._loader.bring_up_to_date(cached)
+            self._cache.put(loaded)
         return loaded, decided(command(loaded.aggregate))
 
     async def _was_applied_to(self, entity_id: str) -> bool:
