@@ -10,7 +10,6 @@ the fresh state. Events are applied before they are stored: what can't be applie
 
 import asyncio
 import copy
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -29,6 +28,7 @@ from eventuary.event_store import EventStore
 from eventuary.events import DEFAULT_SPACE, Appended, NewEvent
 from eventuary.framework.aggregate import Aggregate, Decision, decided, fold
 from eventuary.framework.aggregate_cache import AggregateCache
+from eventuary.framework.entity_turns import EntityTurns
 from eventuary.framework.event import AnyEvent
 from eventuary.framework.loading import AggregateLoader, AggregateNotFound, Loaded, identify
 from eventuary.framework.metadata import current_metadata
@@ -80,6 +80,7 @@ class Repository(Generic[_A]):
         self._states = StateCodec(aggregate_type, snapshots.version) if snapshots else None
         self._loader = AggregateLoader(store, aggregate_type, space, self._states)
         self._cache: AggregateCache[_A] = AggregateCache(cache)
+        self._turns = EntityTurns()
         self._background: set[asyncio.Task[None]] = set()
         self._trigger: Trigger | None = None
 
@@ -109,7 +110,7 @@ class Repository(Generic[_A]):
             )
         trigger = self._trigger
         if trigger is not None and entity_id is None:
-            entity_id = _derived_id(trigger.token, self.entity_type)
+            entity_id = trigger.new_entity_id(self.entity_type)
         aggregate = fold(self.aggregate_type(), events)
         new = self._encoded(events)
         try:
@@ -140,36 +141,40 @@ class Repository(Generic[_A]):
         OptimisticLockError when others were faster in all attempts.
         """
         pauses = self._retries.pauses()
-        while True:
-            try:
-                loaded, events = await self._decide(
-                    entity_id, lambda aggregate: command(aggregate, *arguments, **keywords)
-                )
-                aggregate = loaded.aggregate
-                if not events:
-                    return aggregate
-                version = aggregate.version
-                loaded.aggregate = fold(aggregate, events)
-                new = self._encoded(events)
-                appended = await self._store.append(
-                    self.space,
-                    self.entity_type,
-                    entity_id,
-                    version,
-                    new,
-                    triggering_event_token=self._token,
-                )
-            except OptimisticLockError:
-                self._cache.forget(entity_id)
-                pause = next(pauses, None)
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            except DuplicateEvent:
-                self._cache.forget(entity_id)
-                return (await self._loader.load(entity_id)).aggregate
-            else:
-                return self._stored(loaded, new, appended)
+        async with self._turns.turn(entity_id):
+            while True:
+                try:
+                    return await self._update(
+                        entity_id, lambda aggregate: command(aggregate, *arguments, **keywords)
+                    )
+                except OptimisticLockError:
+                    self._cache.forget(entity_id)
+                    pause = next(pauses, None)
+                    if pause is None:
+                        raise
+                    await asyncio.sleep(pause)
+                except DuplicateEvent:
+                    self._cache.forget(entity_id)
+                    return (await self._loader.load(entity_id)).aggregate
+
+    async def _update(self, entity_id: str, command: Callable[[_A], Decision]) -> _A:
+        """Update once. Raises OptimisticLockError; DuplicateEvent if the trigger was applied."""
+        loaded, events = await self._decide(entity_id, command)
+        aggregate = loaded.aggregate
+        if not events:
+            return aggregate
+        version = aggregate.version
+        loaded.aggregate = fold(aggregate, events)
+        new = self._encoded(events)
+        appended = await self._store.append(
+            self.space,
+            self.entity_type,
+            entity_id,
+            version,
+            new,
+            triggering_event_token=self._token,
+        )
+        return self._stored(loaded, new, appended)
 
     # ── Reading ───────────────────────────────────────────────────────────────────────────────
 
@@ -292,9 +297,3 @@ class Repository(Generic[_A]):
                 aggregate.version,
                 error,
             )
-
-
-def _derived_id(token: str, entity_type: str) -> str:
-    """Return the id of what an event creates: the same however often the event comes."""
-    digest = hashlib.sha256(f"{token}\0{entity_type}".encode()).hexdigest()
-    return f"{digest[:16]}-{digest[16:32]}"
