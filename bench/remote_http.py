@@ -113,9 +113,7 @@ def _compare() -> None:
             for client in clients:
                 for loop in _LOOPS:
                     taken = run("remote_http", "run", client, loop, calls, _SECONDS, ours.http)
-                    figures = (
-                        f"{taken['rate']:,.0f} creates/s, {taken['microseconds']:,.0f} µs each"
-                    )
+                    figures = f"{taken['rate']:,.0f} creates/s, {taken['microseconds']:,.0f} µs"
                     print(f"{client} on {loop}, {calls} at once: {figures}")
         raw = rate("load_http", ours.http, 64, _SECONDS, "create")
         print(f"raw load generator, 64 at once: {raw:,.0f} creates/s")
