@@ -22,10 +22,12 @@ from eventuary.errors import (
 from eventuary.event_store import Durability, EventStore, ReadFrom
 from eventuary.framework.aggregate import Aggregate, UnknownEvents, apply
 from eventuary.framework.context import Context
+from eventuary.framework.encryption import Encryption
 from eventuary.framework.event import Event, JsonObject
 from eventuary.framework.event_codec import UnreadableEvent
-from eventuary.framework.loading import AggregateNotFound, UnknownEvent
+from eventuary.framework.loading import UnknownEvent
 from eventuary.framework.metadata import Metadata, metadata
+from eventuary.framework.not_found import AggregateNotFound, EntityForgotten
 from eventuary.framework.recorded import RecordedEvent
 from eventuary.framework.repository import Repository
 from eventuary.framework.retries import Retries
@@ -46,7 +48,9 @@ __all__ = [
     "DeliveryPolicy",
     "DuplicateEvent",
     "Durability",
+    "Encryption",
     "EntityExists",
+    "EntityForgotten",
     "Event",
     "EventStore",
     "EventuaryError",

@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from eventuary.errors import EventuaryError, NotFound
+from eventuary.errors import EventuaryError
 from eventuary.event_store import EventStore
 from eventuary.events import EntityEvent, Snapshot
 from eventuary.framework.aggregate import Aggregate, UnknownEvents, fold
+from eventuary.framework.encrypted_text import is_encrypted
+from eventuary.framework.encryption import EntityCipher
 from eventuary.framework.event import AnyEvent
 from eventuary.framework.metadata import decode_metadata
+from eventuary.framework.not_found import AggregateNotFound
 from eventuary.framework.recorded import RecordedEvent, time_of
 from eventuary.framework.snapshots import StateCodec
 from eventuary.ids import parse_id
 
 _A = TypeVar("_A", bound=Aggregate)
-
-
-class AggregateNotFound(NotFound):
-    """There is no entity of this id, or there was none yet at the time asked for."""
 
 
 class UnknownEvent(EventuaryError):
@@ -40,7 +39,10 @@ class Loaded(Generic[_A]):
 
 
 class AggregateLoader(Generic[_A]):
-    """Reads one kind of aggregate in one space. ``states``: None: snapshots are ignored."""
+    """Reads one kind of aggregate in one space. ``states``: None: snapshots are ignored.
+
+    ``cipher``: what decrypts the entity that is read; None: nothing is encrypted.
+    """
 
     def __init__(
         self,
@@ -56,7 +58,9 @@ class AggregateLoader(Generic[_A]):
         self._space = space
         self._states = states
 
-    async def load(self, entity_id: str, *, token: str | None = None) -> Loaded[_A]:
+    async def load(
+        self, entity_id: str, cipher: EntityCipher | None, *, token: str | None = None
+    ) -> Loaded[_A]:
         """Load an entity. Raises AggregateNotFound; DuplicateEvent when the token was applied."""
         entity = await self._store.load(
             self._space, self._entity_type, entity_id, triggering_event_token=token
@@ -64,22 +68,24 @@ class AggregateLoader(Generic[_A]):
         if entity.snapshot is None:
             if not entity.events:
                 raise self._not_found(entity_id)
-            return self._add(self._empty(), entity_id, entity.events)
-        aggregate = self._restored(entity_id, entity.snapshot)
+            return self._add(self._empty(), entity_id, cipher, entity.events)
+        aggregate = self._restored(entity_id, entity.snapshot, cipher)
         if aggregate is None:  # of a shape that the class no longer has
             stored = await self._store.history(self._space, self._entity_type, entity_id)
-            return self._add(self._empty(), entity_id, stored)
-        return self._add(Loaded(aggregate, 0, 0), entity_id, entity.events)
+            return self._add(self._empty(), entity_id, cipher, stored)
+        return self._add(Loaded(aggregate, 0, 0), entity_id, cipher, entity.events)
 
-    async def bring_up_to_date(self, loaded: Loaded[_A]) -> Loaded[_A]:
+    async def bring_up_to_date(self, loaded: Loaded[_A], cipher: EntityCipher | None) -> Loaded[_A]:
         """Return it with what was stored since; itself when that is nothing."""
         aggregate = loaded.aggregate
         later = await self._store.history(
             self._space, self._entity_type, aggregate.id, after=aggregate.version
         )
-        return self._add(loaded, aggregate.id, later) if later else loaded
+        return self._add(loaded, aggregate.id, cipher, later) if later else loaded
 
-    async def load_past(self, entity_id: str, at: str | datetime) -> _A:
+    async def load_past(
+        self, entity_id: str, at: str | datetime, cipher: EntityCipher | None
+    ) -> _A:
         """Return what an entity was at a version, or a time. Raises AggregateNotFound."""
         stored = await self._store.history(self._space, self._entity_type, entity_id)
         if isinstance(at, str):
@@ -96,9 +102,11 @@ class AggregateLoader(Generic[_A]):
                 raise AggregateNotFound(
                     f"at: {self._entity_type} {entity_id!r} did not exist at {at.isoformat()}"
                 )
-        return self._add(self._empty(), entity_id, past).aggregate
+        return self._add(self._empty(), entity_id, cipher, past).aggregate
 
-    async def history(self, entity_id: str) -> list[RecordedEvent[AnyEvent]]:
+    async def history(
+        self, entity_id: str, cipher: EntityCipher | None
+    ) -> list[RecordedEvent[AnyEvent]]:
         """Return an entity's events. Raises AggregateNotFound."""
         stored = await self._store.history(self._space, self._entity_type, entity_id)
         if not stored:
@@ -106,25 +114,41 @@ class AggregateLoader(Generic[_A]):
         return [
             RecordedEvent(event, each.id, decode_metadata(each.metadata))
             for each in stored
-            if (event := self._decoded(entity_id, each)) is not None
+            if (event := self._decoded(entity_id, cipher, each)) is not None
         ]
 
     def _empty(self) -> Loaded[_A]:
         return Loaded(self._aggregate_type(), 0, 0)
 
-    def _restored(self, entity_id: str, snapshot: Snapshot) -> _A | None:
+    def _restored(
+        self, entity_id: str, snapshot: Snapshot, cipher: EntityCipher | None
+    ) -> _A | None:
+        if cipher is not None:
+            snapshot = cipher.decrypt_snapshot(snapshot)
+        elif is_encrypted(snapshot.json):
+            return None
         aggregate = None if self._states is None else self._states.decode(snapshot)
         if aggregate is not None:
             identify(aggregate, entity_id, snapshot.entity_version)
         return aggregate
 
-    def _add(self, loaded: Loaded[_A], entity_id: str, stored: Sequence[EntityEvent]) -> Loaded[_A]:
+    def _add(
+        self,
+        loaded: Loaded[_A],
+        entity_id: str,
+        cipher: EntityCipher | None,
+        stored: Sequence[EntityEvent],
+    ) -> Loaded[_A]:
         """Return the aggregate with stored events applied."""
         if not stored:
             return loaded
         aggregate = fold(
             loaded.aggregate,
-            [event for each in stored if (event := self._decoded(entity_id, each)) is not None],
+            [
+                event
+                for each in stored
+                if (event := self._decoded(entity_id, cipher, each)) is not None
+            ],
         )
         identify(aggregate, entity_id, stored[-1].id)
         return Loaded(
@@ -133,10 +157,13 @@ class AggregateLoader(Generic[_A]):
             loaded.characters + sum([len(each.event_data) for each in stored]),
         )
 
-    def _decoded(self, entity_id: str, stored: EntityEvent) -> AnyEvent | None:
-        event = self._codec.decode(
-            self._entity_type, stored.event_type, stored.event_data, stored.metadata
-        )
+    def _decoded(
+        self, entity_id: str, cipher: EntityCipher | None, stored: EntityEvent
+    ) -> AnyEvent | None:
+        data = stored.event_data
+        if cipher is not None:
+            data = cipher.decrypt(stored.event_type, data)
+        event = self._codec.decode(self._entity_type, stored.event_type, data, stored.metadata)
         if event is None and self._aggregate_type.__unknown_events__ is UnknownEvents.REFUSE:
             raise UnknownEvent(
                 f"{self._entity_type} {entity_id!r} has an event {stored.id} of type "

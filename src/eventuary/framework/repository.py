@@ -10,7 +10,6 @@ the fresh state. Events are applied before they are stored: what can't be applie
 
 import asyncio
 import copy
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -21,25 +20,25 @@ from eventuary.errors import (
     BadRequest,
     DuplicateEvent,
     EntityExists,
-    EventuaryError,
     OptimisticLockError,
 )
 from eventuary.event_store import EventStore
 from eventuary.events import DEFAULT_SPACE, Appended, NewEvent
 from eventuary.framework.aggregate import Aggregate, Decision, decided, fold
 from eventuary.framework.aggregate_cache import AggregateCache
+from eventuary.framework.background_snapshots import BackgroundSnapshots
+from eventuary.framework.encryption import Encryption, EntityCipher
 from eventuary.framework.entity_turns import EntityTurns
 from eventuary.framework.event import AnyEvent
-from eventuary.framework.loading import AggregateLoader, AggregateNotFound, Loaded, identify
+from eventuary.framework.key_store import EntityName
+from eventuary.framework.loading import AggregateLoader, Loaded, identify
 from eventuary.framework.metadata import current_metadata
+from eventuary.framework.not_found import EntityForgotten
 from eventuary.framework.recorded import RecordedEvent
 from eventuary.framework.retries import Retries
 from eventuary.framework.snapshots import SnapshotStrategy, StateCodec
 from eventuary.framework.trigger import Trigger
-
-__all__ = ["AggregateNotFound", "Repository"]
-
-_log = logging.getLogger("eventuary.repository")
+from eventuary.ids import IdGenerator, new_node_number
 
 _A = TypeVar("_A", bound=Aggregate)
 _P = ParamSpec("_P")
@@ -52,7 +51,8 @@ class Repository(Generic[_A]):
     """One kind of aggregate in one space. Make it once; it may be used by any number of tasks.
 
     ``retries``: how conflicts are retried. ``snapshots``: when one is taken; None: never.
-    ``cache``: how many aggregates are kept in memory; 0 turns that off.
+    ``cache``: how many aggregates are kept in memory; 0 turns that off. ``encryption``: what is
+    stored from now on is encrypted; then all methods also raise EntityForgotten.
     Raises TypeError for an aggregate class that applies nothing.
     """
 
@@ -65,6 +65,7 @@ class Repository(Generic[_A]):
         retries: Retries | None = None,
         snapshots: SnapshotStrategy | None = None,
         cache: int = _CACHED,
+        encryption: Encryption | None = None,
     ) -> None:
         if not aggregate_type.__appliers__:
             raise TypeError(
@@ -77,11 +78,15 @@ class Repository(Generic[_A]):
         self._codec = aggregate_type.__codec__
         self._retries = retries or Retries()
         self._snapshots = snapshots
-        self._states = StateCodec(aggregate_type, snapshots.version) if snapshots else None
-        self._loader = AggregateLoader(store, aggregate_type, space, self._states)
+        states = StateCodec(aggregate_type, snapshots.version) if snapshots else None
+        self._background = (
+            None if states is None else BackgroundSnapshots(store, space, self.entity_type, states)
+        )
+        self._loader = AggregateLoader(store, aggregate_type, space, states)
         self._cache: AggregateCache[_A] = AggregateCache(cache)
         self._turns = EntityTurns()
-        self._background: set[asyncio.Task[None]] = set()
+        self._encryption = encryption
+        self._ids = IdGenerator(new_node_number())
         self._trigger: Trigger | None = None
 
     def because_of(self, trigger: Trigger) -> Self:
@@ -113,6 +118,11 @@ class Repository(Generic[_A]):
             entity_id = trigger.new_entity_id(self.entity_type)
         aggregate = fold(self.aggregate_type(), events)
         new = self._encoded(events)
+        cipher: EntityCipher | None = None
+        if self._encryption is not None:
+            entity_id = entity_id or self._ids.next_id()  # the key comes first
+            cipher = self._encryption.new_cipher(self._name(entity_id))
+            new = await cipher.encrypt(new)
         try:
             appended = await self._store.create(
                 self.space,
@@ -125,7 +135,7 @@ class Repository(Generic[_A]):
             if entity_id is not None and await self._was_applied_to(entity_id):
                 return await self.load(entity_id)
             raise
-        return self._stored(Loaded(aggregate, 0, 0), new, appended)
+        return self._stored(Loaded(aggregate, 0, 0), new, appended, cipher)
 
     async def update(
         self,
@@ -142,10 +152,13 @@ class Repository(Generic[_A]):
         """
         pauses = self._retries.pauses()
         async with self._turns.turn(entity_id):
+            cipher = await self._cipher(entity_id)
             while True:
                 try:
                     return await self._update(
-                        entity_id, lambda aggregate: command(aggregate, *arguments, **keywords)
+                        entity_id,
+                        cipher,
+                        lambda aggregate: command(aggregate, *arguments, **keywords),
                     )
                 except OptimisticLockError:
                     self._cache.forget(entity_id)
@@ -155,17 +168,21 @@ class Repository(Generic[_A]):
                     await asyncio.sleep(pause)
                 except DuplicateEvent:
                     self._cache.forget(entity_id)
-                    return (await self._loader.load(entity_id)).aggregate
+                    return (await self._loader.load(entity_id, cipher)).aggregate
 
-    async def _update(self, entity_id: str, command: Callable[[_A], Decision]) -> _A:
+    async def _update(
+        self, entity_id: str, cipher: EntityCipher | None, command: Callable[[_A], Decision]
+    ) -> _A:
         """Update once. Raises OptimisticLockError; DuplicateEvent if the trigger was applied."""
-        loaded, events = await self._decide(entity_id, command)
+        loaded, events = await self._decide(entity_id, cipher, command)
         aggregate = loaded.aggregate
         if not events:
             return aggregate
         version = aggregate.version
         loaded.aggregate = fold(aggregate, events)
         new = self._encoded(events)
+        if cipher is not None:
+            new = await cipher.encrypt(new)
         appended = await self._store.append(
             self.space,
             self.entity_type,
@@ -174,7 +191,7 @@ class Repository(Generic[_A]):
             new,
             triggering_event_token=self._token,
         )
-        return self._stored(loaded, new, appended)
+        return self._stored(loaded, new, appended, cipher)
 
     # ── Reading ───────────────────────────────────────────────────────────────────────────────
 
@@ -183,18 +200,23 @@ class Repository(Generic[_A]):
 
         A time without a zone is local. Raises AggregateNotFound.
         """
+        cipher = await self._cipher(entity_id)
         if at is not None:
-            return await self._loader.load_past(entity_id, at)
+            return await self._loader.load_past(entity_id, at, cipher)
         cached = self._cache.get(entity_id)
         if cached is None:
-            loaded = await self._loader.load(entity_id)
-        elif (loaded := await self._loader.bring_up_to_date(cached)) is cached:
+            loaded = await self._loader.load(entity_id, cipher)
+        elif (loaded := await self._loader.bring_up_to_date(cached, cipher)) is cached:
             return cached.aggregate
         self._cache.put(loaded)
         return loaded.aggregate
 
     async def exists(self, entity_id: str) -> bool:
-        """Whether there is an entity of this id."""
+        """Whether there is an entity of this id, and it was not forgotten."""
+        try:
+            await self._cipher(entity_id)
+        except EntityForgotten:
+            return False
         if self._cache.get(entity_id) is not None:
             return True  # entities are never deleted
         entity = await self._store.load(self.space, self.entity_type, entity_id)
@@ -202,12 +224,12 @@ class Repository(Generic[_A]):
 
     async def history(self, entity_id: str) -> list[RecordedEvent[AnyEvent]]:
         """Return all that happened to an entity, oldest first. Raises AggregateNotFound."""
-        return await self._loader.history(entity_id)
+        return await self._loader.history(entity_id, await self._cipher(entity_id))
 
     async def settle(self) -> None:
         """Return when the snapshots that are being taken are stored."""
-        while self._background:
-            await asyncio.wait(self._background)
+        if self._background is not None:
+            await self._background.settle()
 
     # ── How ───────────────────────────────────────────────────────────────────────────────────
 
@@ -215,14 +237,27 @@ class Repository(Generic[_A]):
     def _token(self) -> str | None:
         return None if self._trigger is None else self._trigger.token
 
-    async def _load(self, entity_id: str) -> Loaded[_A]:
+    def _name(self, entity_id: str) -> EntityName:
+        return EntityName(self.space, self.entity_type, entity_id)
+
+    async def _cipher(self, entity_id: str) -> EntityCipher | None:
+        """Look up, once a call, what encrypts. Raises EntityForgotten, whatever the cache has."""
+        if self._encryption is None:
+            return None
+        try:
+            return await self._encryption.cipher(self._name(entity_id))
+        except EntityForgotten:
+            self._cache.forget(entity_id)
+            raise
+
+    async def _load(self, entity_id: str, cipher: EntityCipher | None) -> Loaded[_A]:
         """Load for an update. Raises DuplicateEvent when the trigger was applied already."""
-        loaded = await self._loader.load(entity_id, token=self._token)
+        loaded = await self._loader.load(entity_id, cipher, token=self._token)
         self._cache.put(loaded)
         return loaded
 
     async def _decide(
-        self, entity_id: str, command: Callable[[_A], Decision]
+        self, entity_id: str, cipher: EntityCipher | None, command: Callable[[_A], Decision]
     ) -> tuple[Loaded[_A], Sequence[AnyEvent]]:
         """Let a command decide; where it decides for nothing, on the present state.
 
@@ -230,7 +265,7 @@ class Repository(Generic[_A]):
         """
         cached = self._cache.get(entity_id)
         if cached is None:
-            loaded = await self._load(entity_id)
+            loaded = await self._load(entity_id, cipher)
             return loaded, decided(command(loaded.aggregate))
         try:
             events = decided(command(cached.aggregate))
@@ -240,9 +275,9 @@ class Repository(Generic[_A]):
             return cached, events
         if self._trigger is not None:
             # It may be refused because it was applied before, which the load tells.
-            loaded = await self._load(entity_id)
+            loaded = await self._load(entity_id, cipher)
         else:
-            loaded = await self._loader.bring_up_to_date(cached)
+            loaded = await self._loader.bring_up_to_date(cached, cipher)
             self._cache.put(loaded)
         return loaded, decided(command(loaded.aggregate))
 
@@ -263,7 +298,13 @@ class Repository(Generic[_A]):
             carried = msgspec.structs.replace(carried, correlation_id=self._trigger.correlation_id)
         return self._codec.encode(events, carried)
 
-    def _stored(self, loaded: Loaded[_A], new: Sequence[NewEvent], appended: Appended) -> _A:
+    def _stored(
+        self,
+        loaded: Loaded[_A],
+        new: Sequence[NewEvent],
+        appended: Appended,
+        cipher: EntityCipher | None,
+    ) -> _A:
         """Note what is on disk now, and take a snapshot beside everything else if one is due."""
         aggregate = loaded.aggregate
         identify(aggregate, appended.entity_id, appended.entity_version)
@@ -271,29 +312,7 @@ class Repository(Generic[_A]):
         loaded.characters += sum(len(event.event_data) for event in new)
         if self._snapshots is not None and self._snapshots.due(loaded.events, loaded.characters):
             loaded.events = loaded.characters = 0
-            task = asyncio.get_running_loop().create_task(self._take_snapshot(aggregate))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            if self._background is not None:
+                self._background.take(aggregate, cipher)
         self._cache.put(loaded)
         return aggregate
-
-    async def _take_snapshot(self, aggregate: _A) -> None:
-        """Store the state. What goes wrong is logged: the events are there all the same."""
-        if self._states is None:
-            return
-        try:
-            await self._store.store_snapshot(
-                self.space,
-                self.entity_type,
-                aggregate.id,
-                aggregate.version,
-                self._states.encode(aggregate),
-            )
-        except (EventuaryError, TypeError) as error:
-            _log.warning(
-                "no snapshot of %s %r at version %s: %s",
-                self.entity_type,
-                aggregate.id,
-                aggregate.version,
-                error,
-            )
