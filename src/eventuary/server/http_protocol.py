@@ -81,7 +81,11 @@ class EventuaryHttpProtocol(RequestReader):
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio allows it, uvicorn says None
         """Close, or (without TLS) finish what was asked before the client said it had no more."""
         self._peer_finished = True
-        answering = isinstance(self._active, EntityCycle) or self._refusal is not None
+        active = self._active
+        # Not behind a cycle of uvicorn's: it may be a stream, after which nothing is ever answered.
+        answering = isinstance(active, EntityCycle) or (
+            active is None and self._refusal is not None
+        )
         return answering and self.scheme == "http"
 
     def shutdown(self) -> None:

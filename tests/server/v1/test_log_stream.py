@@ -1,6 +1,7 @@
 """The log as server-sent events: past and coming, resumed, filtered, ended."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from tests.server.v1.calls import append_all, creation, new_event, refused
-from tests.server.v1.conftest import RunningServer
+from tests.server.v1.conftest import ADMIN, RunningServer
 
 URL = "/v1/spaces/default/log/stream"
 
@@ -166,6 +167,28 @@ async def test_a_stream_ends_with_its_client(server: RunningServer) -> None:
                 await asyncio.sleep(0.01)
     async with asyncio.timeout(10):
         while server.store._followers or asyncio.all_tasks() - before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stream_ends_with_its_client_although_rubbish_waits_for_an_answer(
+    server: RunningServer,
+) -> None:
+    """The answer to what is broken is owed after the stream, which has no end of its own."""
+    port = int(server.url.rpartition(":")[2])
+    key = base64.b64encode(":".join(ADMIN).encode())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET %b HTTP/1.1\r\nhost: x\r\nauthorization: Basic %b\r\n\r\nrubbish\r\n\r\n"
+        % (URL.encode(), key)
+    )
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        await reader.readuntil(b": heartbeat\n")
+        writer.write_eof()
+        await reader.read()  # to the end
+    writer.close()
+    async with asyncio.timeout(10):
+        while server.store._followers:
             await asyncio.sleep(0.01)
 
 
