@@ -1,0 +1,1 @@
+"""The STOMP side of the server."""
