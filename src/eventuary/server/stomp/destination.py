@@ -41,11 +41,13 @@ def parse_destination(value: bytes) -> Destination:
     """
     try:
         wire = _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
             wire = _decode(unescape_leniently(value))
         except UnicodeDecodeError:
             raise BadRequest("destination: is not UTF-8") from None
+        except RecursionError:
+            raise BadRequest("destination: is nested too deeply") from None
         except msgspec.DecodeError as error:
             raise BadRequest(f"destination: {error}") from None
     options = wire.options if isinstance(wire.options, dict) else {}

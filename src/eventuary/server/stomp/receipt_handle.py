@@ -52,7 +52,7 @@ def parse_receipt_handle(value: bytes) -> ReceiptHandle:
     for text in (value, unescape_leniently(value)):
         try:
             handle = _decode(text).receipt_handle
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         return ReceiptHandle(handle.swimlane, handle.offset, handle.consumer)
     shown = value[:120].decode("utf-8", "replace")

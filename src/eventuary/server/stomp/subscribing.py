@@ -78,6 +78,8 @@ def _policy(session: "Session", frame: Frame) -> DeliveryPolicy | None:
         return _decode_policy(unescape(value, session.version))
     except msgspec.DecodeError as error:
         raise BadRequest(f"delivery-policy: {error}") from None
+    except RecursionError:
+        raise BadRequest("delivery-policy: is nested too deeply") from None
 
 
 async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed:
