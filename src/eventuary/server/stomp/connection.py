@@ -33,6 +33,7 @@ class StompConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
         self._finishing = False
+        self._ended = False
         self.session: Session
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,8 +51,12 @@ class StompConnection(asyncio.Protocol):
             self.session.receive(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more, and so can acknowledge no more: close."""
-        return False
+        """The client sends no more: let it have the answers to what it has sent, then close."""
+        if self._finishing or not self._transport.can_write_eof():
+            return False
+        self._ended = True
+        self.session.receive_end()
+        return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the session."""
@@ -84,7 +89,7 @@ class StompConnection(asyncio.Protocol):
         if self._finishing or self._transport.is_closing():
             return
         self._finishing = True
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._ended:
             # Closing with bytes unread would take the last frame from the client.
             self._transport.write_eof()
             self._transport.resume_reading()

@@ -13,7 +13,6 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import uuid4
 
-from eventuary import __version__
 from eventuary.errors import EventuaryError
 from eventuary.event_store import EventStore
 from eventuary.limits import Limits
@@ -30,11 +29,15 @@ from eventuary.stomp_frames import (
     unescape,
     write_frame,
 )
+from eventuary.version import __version__
 
 _log = logging.getLogger("eventuary.stomp")
 
 #: Frames that wait behind one that waits for the store; with more, no bytes are read.
 _MOST_WAITING = 1000
+
+#: What a client means that has closed its side.
+_GOODBYE = Frame("DISCONNECT", {})
 
 _REST_INSTEAD = "is not how to write here: create and update entities by REST, POST /entity/{space}"
 
@@ -118,6 +121,16 @@ class Session:
             if self.closed:
                 return
 
+    def receive_end(self) -> None:
+        """No more bytes will come: carry out what has come, then end the conversation."""
+        if self.state is State.AWAITING_CONNECT:
+            self._close()
+            self.wire.finish()
+        elif self._worker is not None:
+            self._waiting.append(_GOODBYE)
+        elif self.state is State.CONNECTED:
+            self._handle(_GOODBYE)
+
     def pause(self) -> None:
         """The wire is full."""
         self.full = True
@@ -135,8 +148,7 @@ class Session:
         self._close()
         for task in (self._worker, self._flusher):
             if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+                await asyncio.wait([task])  # what it is about to leave, it must leave
         subscribed = list(self._by_number.values())
         self._by_number.clear()
         self._subscribed.clear()
@@ -264,6 +276,9 @@ class Session:
             )
         self._numbers += 1
         subscribed = await subscribe(self, frame, self._numbers)
+        if self.closed:  # meanwhile
+            await subscribed.leave()
+            return
         self._subscribed[identity] = subscribed
         self._by_number[subscribed.number] = subscribed
         self._receipt(frame)
