@@ -52,7 +52,10 @@ class StompConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more: let it have the answers to what it has sent, then close."""
-        if self._finishing or not self._transport.can_write_eof():
+        if self._finishing:
+            return False
+        if not self._transport.can_write_eof():  # TLS has no half-closed connections
+            self.session.close()
             return False
         self._ended = True
         self.session.receive_end()

@@ -69,7 +69,8 @@ class StompListener:
             self._sessions.discard(session)
             if not self._sessions:
                 self._empty.set()
-            task = asyncio.get_running_loop().create_task(session.lost())
+            session.close()
+            task = asyncio.get_running_loop().create_task(session.leave())
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
 

@@ -67,7 +67,9 @@ class Wire(Protocol):
 
 
 class Session:
-    """Give it what arrives (``receive``), tell it when the wire is full, or gone (``lost``)."""
+    """Give it what arrives (``receive``); tell it when the wire is full (``pause``), has room
+    (``resume``), or is gone (``close``, then ``leave``).
+    """
 
     def __init__(
         self,
@@ -124,7 +126,7 @@ class Session:
     def receive_end(self) -> None:
         """No more bytes will come: carry out what has come, then end the conversation."""
         if self.state is State.AWAITING_CONNECT:
-            self._close()
+            self.close()
             self.wire.finish()
         elif self._worker is not None:
             self._waiting.append(_GOODBYE)
@@ -140,12 +142,12 @@ class Session:
     def resume(self) -> None:
         """The wire has room."""
         self.full = False
-        for subscribed in list(self._by_number.values()):
-            subscribed.resume()
+        if self.state is not State.CLOSED:
+            for subscribed in list(self._by_number.values()):
+                subscribed.resume()
 
-    async def lost(self) -> None:
-        """The wire is gone: leave all subscriptions."""
-        self._close()
+    async def leave(self) -> None:
+        """Leave all subscriptions; the conversation is over."""
         for task in (self._worker, self._flusher):
             if task is not None:
                 await asyncio.wait([task])  # what it is about to leave, it must leave
@@ -165,7 +167,7 @@ class Session:
         if more:
             headers["version"] = more
         self.write(write_frame("ERROR", headers, message.encode("utf-8", "replace")))
-        self._close()
+        self.close()
         self.wire.finish()
 
     def write(self, data: bytes) -> None:
@@ -174,9 +176,12 @@ class Session:
             self._heart_beat.sent()
         self.wire.write(data)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the conversation without a word."""
         self.state = State.CLOSED
         self._waiting.clear()
+        # Nothing is written any more: nothing may count as delivered.
+        self.pause()
         if self._heart_beat is not None:
             self._heart_beat.stop()
 
@@ -305,7 +310,7 @@ class Session:
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
         self._receipt(frame)
-        self._close()
+        self.close()
         self.wire.finish()
 
     def _identity(self, frame: Frame) -> bytes:
