@@ -16,7 +16,7 @@ _log = logging.getLogger("eventuary.stomp")
 #: Bytes that may wait for the client before its deliveries pause.
 _HIGH_WATER = 64 * 1024
 
-#: Seconds in which a client may read the last bytes before its connection is cut.
+#: Seconds that a client has for closing its side before its connection is cut.
 _LINGER = 2.0
 
 #: Seconds of silence after which the kernel asks whether the client is still there.
@@ -34,6 +34,9 @@ class StompConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._finishing = False
         self._ended = False
+        #: Bytes written; those of them that the kernel has taken, when that was looked at last.
+        self._written = 0
+        self._taken = 0
         self.session: Session
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,7 +46,7 @@ class StompConnection(asyncio.Protocol):
         _keep_alive(transport.get_extra_info("socket"))
         self.session = self._listener.begin(self)
         if self.session.state is State.AWAITING_CONNECT:
-            self._timer = self._loop.call_later(self._limits.request_timeout, self._check_connected)
+            self._restart_timer(self._limits.request_timeout, self.session.check_connected)
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the session."""
@@ -71,7 +74,7 @@ class StompConnection(asyncio.Protocol):
         """The client does not take its messages: pause, and cut it if that lasts."""
         self.session.pause()
         if not self._finishing:
-            self._restart_timer(self._limits.write_timeout, self._abort)
+            self._abort_unless_taking(self._limits.write_timeout)
 
     def resume_writing(self) -> None:
         """The client takes its messages again."""
@@ -85,6 +88,7 @@ class StompConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes."""
         if not self._finishing and not self._transport.is_closing():
+            self._written += len(data)
             self._transport.write(data)
 
     def finish(self) -> None:
@@ -98,7 +102,7 @@ class StompConnection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.close()
-        self._restart_timer(_LINGER, self._abort)
+        self._abort_unless_taking(_LINGER)
 
     def pause_reading(self) -> None:
         """Read no more for now."""
@@ -115,15 +119,17 @@ class StompConnection(asyncio.Protocol):
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, then)
 
-    def _check_connected(self) -> None:
-        if self.session.state is State.AWAITING_CONNECT:
-            self.session.fail(
-                f"no CONNECT within {self._limits.request_timeout:g} seconds, the limit "
-                "request_timeout"
-            )
+    def _abort_unless_taking(self, seconds: float) -> None:
+        """Cut the connection when the client takes no more bytes for so long."""
+        self._taken = self._written - self._transport.get_write_buffer_size()
+        self._restart_timer(seconds, lambda: self._look_whether_taking(seconds))
 
-    def _abort(self) -> None:
-        self._transport.abort()
+    def _look_whether_taking(self, seconds: float) -> None:
+        waiting = self._transport.get_write_buffer_size()
+        if waiting and self._written - waiting > self._taken:
+            self._abort_unless_taking(seconds)
+        else:
+            self._transport.abort()
 
 
 def _keep_alive(connection: socket.socket) -> None:

@@ -54,7 +54,7 @@ class StompListener:
         session = Session(self._store, self.authenticator, self.limits, wire)
         if self._stopping:
             session.fail("the server is shutting down")
-        elif len(self._sessions) >= self.limits.connections:
+        elif self._conversations() >= self.limits.connections:
             session.fail(
                 f"{self.limits.connections} connections are open, the limit connections; "
                 "try again later"
@@ -91,6 +91,10 @@ class StompListener:
                 self.end(session)
         if self._endings:
             await asyncio.wait(self._endings)
+
+    def _conversations(self) -> int:
+        """How many connections are open and have not been told to go."""
+        return sum(not session.closed for session in self._sessions)
 
     def _look_at_keys(self) -> None:
         for session in list(self._sessions):

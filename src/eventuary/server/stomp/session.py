@@ -33,9 +33,6 @@ from eventuary.version import __version__
 
 _log = logging.getLogger("eventuary.stomp")
 
-#: Frames that wait behind one that waits for the store; with more, no bytes are read.
-_MOST_WAITING = 1000
-
 #: What a client means that has closed its side.
 _GOODBYE = Frame("DISCONNECT", {})
 
@@ -115,9 +112,9 @@ class Session:
             return
         for frame in frames:
             if self._worker is not None:
+                # What came with it waits in memory; what comes later waits in the client.
+                self.wire.pause_reading()
                 self._waiting.append(frame)
-                if len(self._waiting) >= _MOST_WAITING:
-                    self.wire.pause_reading()
             else:
                 self._handle(frame)
             if self.closed:
@@ -132,6 +129,14 @@ class Session:
             self._waiting.append(_GOODBYE)
         elif self.state is State.CONNECTED:
             self._handle(_GOODBYE)
+
+    def check_connected(self) -> None:
+        """End the conversation if it has not begun: ``request_timeout`` has passed."""
+        if self.state is State.AWAITING_CONNECT:
+            self.fail(
+                f"no CONNECT within {self.limits.request_timeout:g} seconds, the limit "
+                "request_timeout"
+            )
 
     def pause(self) -> None:
         """The wire is full."""
@@ -225,7 +230,7 @@ class Session:
         self._worker = None
         while self._waiting and self._worker is None:
             self._handle(self._waiting.popleft())
-        if len(self._waiting) < _MOST_WAITING and self.state is not State.CLOSED:
+        if not self._waiting and self.state is not State.CLOSED:
             self.wire.resume_reading()
 
     def _connect(self, frame: Frame) -> None:

@@ -7,7 +7,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from eventuary.server.stomp.listener import StompListener
-from eventuary.server.stomp.session import State
 
 #: Sub-protocols as browsers' STOMP libraries offer them, the best first.
 _PROTOCOLS = ("v12.stomp", "v11.stomp", "v10.stomp")
@@ -57,7 +56,7 @@ class _Conversation:
         sending = asyncio.create_task(self._send())
         receiving = asyncio.create_task(self._receive())
         connecting = asyncio.get_running_loop().call_later(
-            self._listener.limits.request_timeout, self._check_connected
+            self._listener.limits.request_timeout, self._session.check_connected
         )
         try:
             await asyncio.wait([sending, receiving], return_when=asyncio.FIRST_COMPLETED)
@@ -105,10 +104,6 @@ class _Conversation:
                     return
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             return  # it is gone, or takes nothing
-
-    def _check_connected(self) -> None:
-        if self._session.state is State.AWAITING_CONNECT:
-            self._session.fail("no CONNECT in time, the limit request_timeout")
 
     # As the session's wire
 
