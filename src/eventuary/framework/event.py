@@ -107,6 +107,8 @@ class EventMeta(msgspec.StructMeta):
         return made
 
 
+# Said again: type-checkers ask a base class, here msgspec's, before the metaclass.
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Event(msgspec.Struct, metaclass=EventMeta):
     """The root of all events. Frozen; compared by value; fields of a newer writer are ignored."""
 

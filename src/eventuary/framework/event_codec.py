@@ -22,6 +22,9 @@ class UnreadableEvent(EventuaryError):
     status = 500
 
 
+#: Metadata without this text says nothing of a version: it is 1.
+_VERSIONED = '"schemaVersion"'
+
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode_object = msgspec.json.Decoder(JsonObject).decode
 
@@ -90,8 +93,8 @@ class EventCodec:
         if reading is None:
             return None
         try:
-            if reading.version == 1:
-                return reading.decode(data)
+            if reading.version == 1 and (metadata is None or _VERSIONED not in metadata):
+                return reading.decode(data)  # nearly all events, so their metadata is not read
             version = decode_metadata(metadata).schema_version
             if version == reading.version:
                 return reading.decode(data)
@@ -117,7 +120,7 @@ def _decoders(
     if issubclass(event_class, msgspec.Struct):
         return (
             msgspec.json.Decoder(event_class).decode,
-            lambda data: msgspec.convert(data, event_class),
+            lambda data: msgspec.convert(data, event_class, str_keys=True),
         )
     decode: Callable[[str], AnyEvent] = event_class.__decode__  # type: ignore[attr-defined]  # ditto
     return decode, lambda data: decode(_encode(data).decode())
