@@ -4,7 +4,8 @@
 applies it to an entity once, however often it is delivered, and keeps which event led to which.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -47,7 +48,7 @@ class Context:
         #: The event, for ``Repository.because_of``.
         self.trigger = trigger
         self._repositories = repositories
-        self._touched: set[tuple[str, str]] = set()
+        self._touched: set[tuple[str, str, str]] = set()
 
     @property
     def entity_type(self) -> str:
@@ -101,11 +102,16 @@ class Context:
         *,
         entity_id: str | None = None,
     ) -> _A:
-        """Create an entity, once however often the event comes. See ``Repository.save``."""
+        """Create an entity, once however often the event comes. See ``Repository.save``.
+
+        Raises RuntimeError for a second entity of one kind in one handling that has no
+        ``entity_id``: the store would take it for a repetition of the first.
+        """
         repository = self._triggered(aggregate)
-        if entity_id is not None:
-            self._touch(repository, entity_id)
-        return await repository.save(decision, entity_id=entity_id)
+        if entity_id is None:
+            entity_id = self.trigger.new_entity_id(repository.entity_type)
+        with self._once(repository, entity_id, "give each an entity_id of its own"):
+            return await repository.save(decision, entity_id=entity_id)
 
     async def update(
         self,
@@ -121,8 +127,8 @@ class Context:
         take it for a repetition of the first.
         """
         repository = self._triggered(aggregate)
-        self._touch(repository, entity_id)
-        return await repository.update(entity_id, command, *arguments, **keywords)
+        with self._once(repository, entity_id, "make it one command"):
+            return await repository.update(entity_id, command, *arguments, **keywords)
 
     async def load(self, aggregate: type[_A] | Repository[_A], entity_id: str) -> _A:
         """Return an entity's state. Raises AggregateNotFound."""
@@ -136,11 +142,18 @@ class Context:
     def _triggered(self, aggregate: type[_A] | Repository[_A]) -> Repository[_A]:
         return self._repository(aggregate).because_of(self.trigger)
 
-    def _touch(self, repository: Repository[_A], entity_id: str) -> None:
-        touched = (repository.entity_type, entity_id)
+    @contextmanager
+    def _once(self, repository: Repository[_A], entity_id: str, advice: str) -> Iterator[None]:
+        """Let nothing but one save or update of an entity succeed in this handling."""
+        touched = (repository.space, repository.entity_type, entity_id)
         if touched in self._touched:
             raise RuntimeError(
-                f"{repository.entity_type} {entity_id!r} is updated twice while one event is "
-                "handled: the second would count as done already; make it one command"
+                f"{repository.entity_type} {entity_id!r} is changed twice while one event is "
+                f"handled: the second would count as done already; {advice}"
             )
         self._touched.add(touched)
+        try:
+            yield
+        except BaseException:
+            self._touched.discard(touched)  # an update of what does not exist, then its creation
+            raise
