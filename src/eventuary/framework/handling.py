@@ -16,7 +16,7 @@ from eventuary.errors import ServiceUnavailable
 from eventuary.event_store import EventStore
 from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
 from eventuary.framework.context import Context, Repositories
-from eventuary.framework.metadata import decode_metadata, metadata
+from eventuary.framework.metadata import decode_metadata, metadata_after
 from eventuary.framework.subscriber import Handler, Subscriber
 from eventuary.framework.trigger import Trigger
 from eventuary.tokens import token_suffix
@@ -185,20 +185,18 @@ class RunningSubscriber:
                 stored.event_id, stored.event_id + self._suffix, decode_metadata(stored.metadata)
             )
             context = Context(delivery, trigger, self._repositories)
-            came_with = trigger.metadata
-            with metadata(
-                actor=came_with.actor,
-                correlation_id=trigger.correlation_id,
-                traceparent=came_with.traceparent,
-                tracestate=came_with.tracestate,
-            ):
+            with metadata_after(trigger.metadata, trigger.correlation_id):
                 await self._handlers[type(event)](event, context)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the event comes again
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever it is, the event comes again; but this task itself may be cancelled.
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             self._complain(stored, error)
             return f"{type(error).__name__}: {error}"[:_REASON]
         return None
 
-    def _complain(self, stored: LogEvent, error: Exception) -> None:
+    def _complain(self, stored: LogEvent, error: BaseException) -> None:
         _log.warning(
             "subscriber %r could not handle %s %s of %s %r, it comes again: %s: %s",
             self.subscriber_id,

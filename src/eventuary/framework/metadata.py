@@ -67,6 +67,26 @@ def metadata(
         _current.reset(token)
 
 
+@contextmanager
+def metadata_after(cause: Metadata, correlation_id: str) -> Iterator[None]:
+    """Let the events that are stored within the block go on from what led to them.
+
+    From that alone: what is set around the block is somebody else's.
+    """
+    token = _current.set(
+        Metadata(
+            actor=cause.actor,
+            correlation_id=correlation_id,
+            traceparent=cause.traceparent,
+            tracestate=cause.tracestate,
+        )
+    )
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def encode_metadata(carried: Metadata, schema_version: int) -> str | None:
     """Return metadata as it is stored; None when there is nothing to say."""
     if carried.schema_version != schema_version:
@@ -82,6 +102,8 @@ def decode_metadata(stored: str | None) -> Metadata:
     if stored is None:
         return _NONE
     try:
-        return _decode(stored)
+        decoded = _decode(stored)
     except msgspec.DecodeError:
         return Metadata(extra={"raw": stored})
+    # We store nothing when there is nothing to say: an object of which nothing was read is foreign.
+    return Metadata(extra={"raw": stored}) if decoded == _NONE else decoded
