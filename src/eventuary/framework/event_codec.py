@@ -10,6 +10,7 @@ import msgspec
 
 from eventuary.errors import EventuaryError
 from eventuary.events import NewEvent
+from eventuary.framework.encrypted_text import is_encrypted
 from eventuary.framework.event import AnyEvent, JsonObject
 from eventuary.framework.metadata import Metadata, decode_metadata, encode_metadata
 from eventuary.framework.upcasting import check_upcasters, upcast
@@ -101,9 +102,10 @@ class EventCodec:
             return reading.convert(upcast(reading.event_class, _decode_object(data), version))
         except Exception as error:
             # Whatever an upcaster or a model raises, the reader must learn which event it was.
+            why = "it is encrypted: say encryption=" if is_encrypted(data) else error
             raise UnreadableEvent(
                 f"a stored {event_type!r} of {entity_type!r} can't be read as "
-                f"{reading.event_class.__name__}: {error}"
+                f"{reading.event_class.__name__}: {why}"
             ) from error
 
 
