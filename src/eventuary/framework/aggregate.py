@@ -130,6 +130,7 @@ def _find_appliers(cls: type[Aggregate], scope: dict[str, Any]) -> dict[type[Any
     own: dict[type[AnyEvent], str] = {}
     for name, method in vars(cls).items():
         if not getattr(method, _MARK, False):
+            _refuse_lost_applier(cls, name)
             continue
         parameters = list(inspect.signature(method).parameters)
         hints = _hints(cls, name, method, scope)
@@ -154,7 +155,7 @@ def _find_appliers(cls: type[Aggregate], scope: dict[str, Any]) -> dict[type[Any
 
 
 def _check_commands(cls: type[Aggregate], scope: dict[str, Any]) -> None:
-    for name, member in vars(cls).items():
+    for name, member in _unchecked_members(cls).items():
         method = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         if name.startswith("_") or not isinstance(method, types.FunctionType):
             continue
@@ -171,6 +172,30 @@ def _check_commands(cls: type[Aggregate], scope: dict[str, Any]) -> None:
                     f"{cls.__name__}.{name} emits {emitted.__name__}, and no @apply method of "
                     f"{cls.__name__} applies it"
                 )
+
+
+def _refuse_lost_applier(cls: type[Aggregate], name: str) -> None:
+    """Refuse what overrides an ``@apply`` method and is none: it would never be called."""
+    for base in cls.__mro__[1:]:
+        if getattr(vars(base).get(name), _MARK, False):
+            raise TypeError(
+                f"{cls.__name__}.{name} overrides an @apply method of {base.__name__} and would "
+                "never be called: mark it with @apply too"
+            )
+
+
+def _unchecked_members(cls: type[Aggregate]) -> dict[str, Any]:
+    """Return the class's own members, and those of its bases that apply nothing themselves."""
+    members: dict[str, Any] = {}
+    for each in reversed(cls.__mro__):
+        own = {
+            name: member
+            for name, member in vars(each).items()
+            if inspect.getattr_static(cls, name) is member
+        }
+        if each is cls or (issubclass(each, Aggregate) and not each.__appliers__):
+            members.update(own)
+    return members
 
 
 def _hints(
