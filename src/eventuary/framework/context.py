@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from eventuary.delivery.consumer import Delivery
 from eventuary.event_store import EventStore
 from eventuary.framework.aggregate import Aggregate, Decision
+from eventuary.framework.encryption import Encryption
 from eventuary.framework.metadata import Metadata
 from eventuary.framework.recorded import time_of
 from eventuary.framework.repository import Repository
@@ -24,16 +25,19 @@ _P = ParamSpec("_P")
 class Repositories:
     """The repositories of one store and space that handlers use, each made once."""
 
-    def __init__(self, store: EventStore, space: str) -> None:
+    def __init__(self, store: EventStore, space: str, encryption: Encryption | None = None) -> None:
         self._store = store
         self._space = space
+        self._encryption = encryption
         self._made: dict[type[Aggregate], Repository[Any]] = {}
 
     def of(self, aggregate_type: type[_A]) -> Repository[_A]:
         """Return the repository of an aggregate class."""
         made = self._made.get(aggregate_type)
         if made is None:
-            made = Repository(self._store, aggregate_type, space=self._space)
+            made = Repository(
+                self._store, aggregate_type, space=self._space, encryption=self._encryption
+            )
             self._made[aggregate_type] = made
         return made
 

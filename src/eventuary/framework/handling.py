@@ -8,7 +8,8 @@ again in order, after a pause: so an entity's events are handled in order whatev
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from eventuary.delivery.consumer import Consumer, Delivery
@@ -16,7 +17,9 @@ from eventuary.errors import ServiceUnavailable
 from eventuary.event_store import EventStore
 from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
 from eventuary.framework.context import Context, Repositories
+from eventuary.framework.key_store import EntityName
 from eventuary.framework.metadata import decode_metadata, metadata_after
+from eventuary.framework.not_found import EntityForgotten
 from eventuary.framework.subscriber import Handler, Subscriber
 from eventuary.framework.trigger import Trigger
 from eventuary.tokens import token_suffix
@@ -52,7 +55,8 @@ class RunningSubscriber:
         self._store = store
         self._codec = subscriber.codec()
         self._handlers: dict[type, Handler[Any]] = dict(subscriber.handlers)
-        self._repositories = Repositories(store, subscriber.space)
+        self._encryption = subscriber.encryption
+        self._repositories = Repositories(store, subscriber.space, subscriber.encryption)
         self._suffix = token_suffix(subscriber.subscriber_id)
         self._lanes: dict[int, _Lane] = {}
         self._consumer: Consumer | None = None
@@ -176,17 +180,15 @@ class RunningSubscriber:
         if stored.event_type == END_OF_CURRENT_EVENTS:
             return None
         try:
-            event = self._codec.decode(
-                stored.entity_type, stored.event_type, stored.event_data, stored.metadata
-            )
-            if event is None:
-                return None  # selected by an earlier version of this subscriber
+            handler = await self._handler(stored)
+            if handler is None:
+                return None
             trigger = Trigger(
                 stored.event_id, stored.event_id + self._suffix, decode_metadata(stored.metadata)
             )
             context = Context(delivery, trigger, self._repositories)
             with metadata_after(trigger.metadata, trigger.correlation_id):
-                await self._handlers[type(event)](event, context)
+                await handler(context)
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it is, the event comes again; but this task itself may be cancelled.
             task = asyncio.current_task()
@@ -195,6 +197,31 @@ class RunningSubscriber:
             self._complain(stored, error)
             return f"{type(error).__name__}: {error}"[:_REASON]
         return None
+
+    async def _handler(self, stored: LogEvent) -> Callable[[Context], Awaitable[None]] | None:
+        """Return what handles an event; None: it is to be passed over."""
+        data = stored.event_data
+        if self._encryption is not None:
+            entity = EntityName(self._subscriber.space, stored.entity_type, stored.entity_id)
+            try:
+                cipher = await self._encryption.cipher(entity)
+            except EntityForgotten:
+                if self._subscriber.forgotten_handler is None:
+                    _log.info(
+                        "subscriber %r passes over %s %s of %s %r, which was forgotten",
+                        self.subscriber_id,
+                        stored.event_type,
+                        stored.event_id,
+                        stored.entity_type,
+                        stored.entity_id,
+                        extra=self._ids(stored),
+                    )
+                return self._subscriber.forgotten_handler
+            data = cipher.decrypt(stored.event_type, data)
+        event = self._codec.decode(stored.entity_type, stored.event_type, data, stored.metadata)
+        if event is None:
+            return None  # selected by an earlier version of this subscriber
+        return partial(self._handlers[type(event)], event)
 
     def _complain(self, stored: LogEvent, error: BaseException) -> None:
         _log.warning(
@@ -207,14 +234,17 @@ class RunningSubscriber:
             type(error).__name__,
             error,
             exc_info=error,
-            extra={
-                "subscriber_id": self.subscriber_id,
-                "event_id": stored.event_id,
-                "event_type": stored.event_type,
-                "entity_type": stored.entity_type,
-                "entity_id": stored.entity_id,
-            },
+            extra=self._ids(stored),
         )
+
+    def _ids(self, stored: LogEvent) -> dict[str, str]:
+        return {
+            "subscriber_id": self.subscriber_id,
+            "event_id": stored.event_id,
+            "event_type": stored.event_type,
+            "entity_type": stored.entity_type,
+            "entity_id": stored.entity_id,
+        }
 
 
 def _acknowledged_at(delivery: Delivery) -> int:

@@ -20,6 +20,7 @@ from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import DEFAULT_SPACE
 from eventuary.framework.context import Context
+from eventuary.framework.encryption import Encryption
 from eventuary.framework.event import AnyEvent
 from eventuary.framework.event_codec import EventCodec
 
@@ -34,6 +35,9 @@ _E4 = TypeVar("_E4", bound=AnyEvent)
 Handler = Callable[[_E, Context], Awaitable[None]]
 _Register = Callable[[Handler[_E]], Handler[_E]]
 
+#: What is told of events that nobody can read any more. Of the event it has the context alone.
+ForgottenHandler = Callable[[Context], Awaitable[None]]
+
 
 class Subscriber:
     """The subscription ``subscriber_id`` of a space, and its handlers.
@@ -41,6 +45,8 @@ class Subscriber:
     ``durability``: TRANSIENT ends, and forgets, with its last process. ``read_from``: where it
     begins when it has no stored position. ``policy``: how much is under way, how failures are
     retried, and whether a swimlane waits at a dead letter or goes on; None: what the store has.
+    ``encryption``: decrypts the events, and encrypts what handlers store through their context;
+    the events of entities that were forgotten are passed over.
     """
 
     def __init__(
@@ -51,13 +57,16 @@ class Subscriber:
         durability: Durability = Durability.DURABLE,
         read_from: ReadFrom = ReadFrom.BEGINNING,
         policy: DeliveryPolicy | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
         self.subscriber_id = subscriber_id
         self.space = space
         self.durability = durability
         self.read_from = read_from
         self.policy = policy
+        self.encryption = encryption
         self.handlers: dict[type[AnyEvent], Handler[Any]] = {}
+        self.forgotten_handler: ForgottenHandler | None = None
 
     @overload
     def on(self, event_class: type[_E], /) -> _Register[_E]: ...
@@ -96,6 +105,25 @@ class Subscriber:
             return handler
 
         return register
+
+    def on_forgotten(self, handler: ForgottenHandler) -> ForgottenHandler:
+        """Let a function be called for each event of an entity that was forgotten.
+
+        Say, to remove what is left of it in a view; it may be called several times for an entity,
+        and for one of which nothing is left. Raises TypeError for a second one, and where there is
+        no ``encryption``.
+        """
+        if self.encryption is None:
+            raise TypeError(
+                f"subscriber {self.subscriber_id!r} has no encryption=, so nothing is forgotten"
+            )
+        if self.forgotten_handler is not None:
+            raise TypeError(
+                f"subscriber {self.subscriber_id!r} has a handler for forgotten entities already: "
+                f"{getattr(self.forgotten_handler, '__name__', self.forgotten_handler)!r}"
+            )
+        self.forgotten_handler = handler
+        return handler
 
     def codec(self) -> EventCodec:
         """Return what decodes the events that have handlers. Raises TypeError when it can't be."""
