@@ -124,6 +124,18 @@ def test_bad_frames_are_told_and_the_connection_closes(server: ServerProcess) ->
         browser.wait_closed()
 
 
+def test_text_that_is_not_utf_8_is_refused_and_not_logged(start: Start) -> None:
+    server = start()  # in the end, no traceback may be in its log
+    with connect(f"ws://127.0.0.1:{server.http_port}/stomp", proxy=None) as connection:
+        connection.send([b"CONN\xc3", b"ECT\n\n\0"], text=True)  # in two fragments
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(PATIENCE)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1007
+    assert server.terminate() == 0
+    assert server.log == ""
+
+
 def test_it_is_told_when_the_server_stops(start: Start) -> None:
     server = start()
     with _open(server) as browser:

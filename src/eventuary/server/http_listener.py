@@ -11,6 +11,7 @@ from uvicorn.config import Config
 
 from eventuary.server.http_protocol import EventuaryHttpProtocol
 from eventuary.server.http_state import HttpState
+from eventuary.server.websocket_protocol import WebSocketProtocol
 
 _log = logging.getLogger("eventuary.http")
 
@@ -36,7 +37,7 @@ class HttpListener:
         self._config = Config(
             app,
             http=EventuaryHttpProtocol,
-            ws="websockets-sansio",
+            ws=WebSocketProtocol,
             ws_max_size=limits.frame_size,
             ws_per_message_deflate=False,
             lifespan="off",
