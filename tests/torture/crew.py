@@ -55,7 +55,9 @@ class Crew:
 
         self.subscribers = [
             Subscriber(stomp_port, "all", (ACCOUNT, (MARKED, CHANGED)), seed),
-            Subscriber(stomp_port, "mirror", (ACCOUNT, (MARKED,)), seed, reaction=reaction),
+            Subscriber(
+                stomp_port, "mirror", (ACCOUNT, (MARKED,)), seed, connections=3, reaction=reaction
+            ),
         ]
 
         self._workers: list[Writer | Subscriber] = [*self.writers, *self.subscribers]

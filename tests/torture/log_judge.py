@@ -6,6 +6,7 @@ a trigger twice; an atomic call is there in all its legs or in none; a refusal h
 find shows what the log says, behind the newest snapshot.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -74,13 +75,18 @@ class LogJudge:
 
     def read(self, rest: Rest) -> None:
         """Read on to the head, and judge all calls that were over when this began."""
-        told = [each for each in self._ledger.all_told() if each.name not in self._judged]
+        told = self._ledger.all_told()
         while self._read_page(rest):
             pass
+        self.judge(told)
+
+    def judge(self, attempts: Iterable[Attempt]) -> None:
+        """Judge calls that were over before what has been taken in was read to the head."""
         for name, history in self.histories.items():
             assert not history.partial, f"{self.hint}: {name}: half an append: {history.partial}"
-        for attempt in told:
-            self._judge(attempt)
+        for attempt in attempts:
+            if attempt.name not in self._judged:
+                self._judge(attempt)
 
     def check_finds(self, appender: Appender) -> None:
         """Compare each entity's find with the log, once the entity rests."""
@@ -111,15 +117,16 @@ class LogJudge:
         assert answer.status_code == 200, f"{self.hint}: {answer.status_code} {answer.text}"
         page = msgspec.json.decode(answer.content, type=_Page)
         for event in page.events:
-            assert event.position > self._position, f"{self.hint}: positions do not grow: {event}"
-            self._position = event.position
-            self.events.append(event)
-            self._take(event)
+            self.take(event)
         assert page.position >= self._position
         self._position = page.position
         return page.position < page.head
 
-    def _take(self, event: Logged) -> None:
+    def take(self, event: Logged) -> None:
+        """Take in the next event of the log."""
+        assert event.position > self._position, f"{self.hint}: positions do not grow: {event}"
+        self._position = event.position
+        self.events.append(event)
         name = EntityName(event.entity_type, event.entity_id)
         history = self.histories.setdefault(name, History())
         place = msgspec.json.decode(event.event_data, type=Place)

@@ -8,6 +8,7 @@ alone until that event comes again.
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.acceptance.order import Delivery, check_order, missing
@@ -69,7 +70,7 @@ class Subscriber:
         self._port = port
         self._entity_type, self._event_types = types[0], frozenset(types[1])
         self._looked_at = 0
-        self._by_swimlane: dict[int, list[tuple[int, Delivery]]] = {}
+        self._by_swimlane: dict[int, deque[tuple[int, Delivery]]] = {}
         self._threads = [
             threading.Thread(
                 target=self._run, args=(random.Random(f"{seed}/{subscriber_id}/{n}"), reaction)
@@ -95,16 +96,20 @@ class Subscriber:
         if answer.status_code == 404:
             return  # it has not subscribed yet
         assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
-        self._look_at(judge)
         for each in answer.json()["swimlanes"]:
-            # What is at or below a position stays acknowledged: it need not be looked at again.
-            waiting = self._by_swimlane.get(each["swimlane"], [])
-            while waiting and waiting[0][0] <= each["position"]:
-                position, delivery = waiting.pop(0)
-                assert delivery.event_id in self.journal.acknowledged, (
-                    f"{judge.hint}: {self.subscriber_id}: {each} is beyond {delivery} at "
-                    f"{position}, which was not acknowledged"
-                )
+            self.check_position(each["swimlane"], each["position"], judge)
+
+    def check_position(self, swimlane: int, stored: int, judge: LogJudge) -> None:
+        """All selected events of a swimlane up to a position must have been acknowledged."""
+        self._look_at(judge)
+        waiting = self._by_swimlane.get(swimlane, deque())
+        # What is at or below a position stays acknowledged: it need not be looked at again.
+        while waiting and waiting[0][0] <= stored:
+            position, delivery = waiting.popleft()
+            assert delivery.event_id in self.journal.acknowledged, (
+                f"{judge.hint}: {self.subscriber_id}: swimlane {swimlane} stands at {stored}, and "
+                f"{delivery} at {position} was not acknowledged"
+            )
 
     def missing(self, judge: LogJudge) -> set[Delivery]:
         """Return what has not been delivered yet."""
@@ -125,7 +130,7 @@ class Subscriber:
     def _look_at(self, judge: LogJudge) -> None:
         for event in judge.events[self._looked_at :]:
             if event.entity_type == self._entity_type and event.event_type in self._event_types:
-                self._by_swimlane.setdefault(event.swimlane, []).append(
+                self._by_swimlane.setdefault(event.swimlane, deque()).append(
                     (event.position, Delivery(event.entity_id, event.id))
                 )
         self._looked_at = len(judge.events)
