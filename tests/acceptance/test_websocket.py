@@ -136,6 +136,17 @@ def test_text_that_is_not_utf_8_is_refused_and_not_logged(start: Start) -> None:
     assert server.log == ""
 
 
+def test_text_that_is_not_utf_8_with_the_end_behind_it(start: Start) -> None:
+    server = start()
+    with connect(f"ws://127.0.0.1:{server.http_port}/stomp", proxy=None) as connection:
+        # Masked with zeros: a text of one byte, and an empty close frame, in one piece.
+        connection.socket.sendall(b"\x81\x81\0\0\0\0\xff\x88\x80\0\0\0\0")
+        with pytest.raises(ConnectionClosed):
+            connection.recv(PATIENCE)
+    assert server.terminate() == 0
+    assert server.log == ""
+
+
 def test_it_is_told_when_the_server_stops(start: Start) -> None:
     server = start()
     with _open(server) as browser:

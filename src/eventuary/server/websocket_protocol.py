@@ -6,6 +6,7 @@ traceback for each, so that anybody could fill the disk with them.
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -18,7 +19,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
                 self.frames = []
-                self.conn.send_close(CloseCode.INVALID_DATA, "text that is not UTF-8")
-                self.handle_parser_exception()
+                if self.conn.state is State.OPEN:  # else a close frame came with it: handled next
+                    self.conn.send_close(CloseCode.INVALID_DATA, "text that is not UTF-8")
+                    self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
