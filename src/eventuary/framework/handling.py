@@ -17,10 +17,12 @@ from eventuary.errors import ServiceUnavailable
 from eventuary.event_store import EventStore
 from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
 from eventuary.framework.context import Context, Repositories
+from eventuary.framework.current_handling import Handling, current_handling
 from eventuary.framework.key_store import EntityName
 from eventuary.framework.metadata import decode_metadata, metadata_after
 from eventuary.framework.not_found import EntityForgotten
 from eventuary.framework.subscriber import Handler, Subscriber
+from eventuary.framework.tracing import traced_handling
 from eventuary.framework.trigger import Trigger
 from eventuary.tokens import token_suffix
 
@@ -68,6 +70,15 @@ class RunningSubscriber:
     def subscriber_id(self) -> str:
         """The subscriber's id."""
         return self._subscriber.subscriber_id
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not run; None: it does."""
+        if self._ended.done():
+            return self._ended.result()
+        if self._stopping:
+            return "it is stopping"
+        return "it has not started" if self._consumer is None else None
 
     async def start(self) -> None:
         """Subscribe; handlers run from now on. Raises BadRequest, Unauthorized, …"""
@@ -179,6 +190,7 @@ class RunningSubscriber:
         stored = delivery.event
         if stored.event_type == END_OF_CURRENT_EVENTS:
             return None
+        current_handling.set(Handling(self.subscriber_id, stored))
         try:
             handler = await self._handler(stored)
             if handler is None:
@@ -187,7 +199,10 @@ class RunningSubscriber:
                 stored.event_id, stored.event_id + self._suffix, decode_metadata(stored.metadata)
             )
             context = Context(delivery, trigger, self._repositories)
-            with metadata_after(trigger.metadata, trigger.correlation_id):
+            with (
+                metadata_after(trigger.metadata, trigger.correlation_id),
+                traced_handling(self.subscriber_id, stored, trigger.metadata),
+            ):
                 await handler(context)
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it is, the event comes again; but this task itself may be cancelled.

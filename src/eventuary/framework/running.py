@@ -18,6 +18,14 @@ class Running:
         """Return a subscriber at work."""
         return self._subscribers[subscriber]
 
+    def troubles(self) -> dict[str, str]:
+        """Return the subscribers that do not run, by their ids, and why."""
+        return {
+            each.subscriber_id: trouble
+            for each in self._subscribers.values()
+            if (trouble := each.trouble) is not None
+        }
+
     async def caught_up(self) -> None:
         """Return when all have handled what was in the log when each was asked, one by one.
 
