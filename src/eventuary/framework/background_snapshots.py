@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from eventuary.errors import EventuaryError
@@ -27,9 +28,14 @@ class BackgroundSnapshots(Generic[_A]):
         self._states = states
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, aggregate: _A, cipher: EntityCipher | None) -> None:
-        """Begin to store the state that an aggregate has now."""
-        task = asyncio.get_running_loop().create_task(self._take(aggregate, cipher))
+    def take(
+        self,
+        entity_id: str,
+        cipher: EntityCipher | None,
+        load: Callable[[str, EntityCipher | None], Awaitable[_A]],
+    ) -> None:
+        """Begin to store the state that ``load`` returns."""
+        task = asyncio.get_running_loop().create_task(self._take(entity_id, cipher, load))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -38,20 +44,21 @@ class BackgroundSnapshots(Generic[_A]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _take(self, aggregate: _A, cipher: EntityCipher | None) -> None:
+    async def _take(
+        self,
+        entity_id: str,
+        cipher: EntityCipher | None,
+        load: Callable[[str, EntityCipher | None], Awaitable[_A]],
+    ) -> None:
         """Store the state. What goes wrong is logged: the events are there all the same."""
         try:
+            aggregate = await load(entity_id, cipher)
+            version = aggregate.version
             snapshot = self._states.encode(aggregate)
             if cipher is not None:
-                snapshot = cipher.encrypt_snapshot(aggregate.version, snapshot)
+                snapshot = cipher.encrypt_snapshot(version, snapshot)
             await self._store.store_snapshot(
-                self._space, self._entity_type, aggregate.id, aggregate.version, snapshot
+                self._space, self._entity_type, entity_id, version, snapshot
             )
         except (EventuaryError, TypeError) as error:
-            _log.warning(
-                "no snapshot of %s %r at version %s: %s",
-                self._entity_type,
-                aggregate.id,
-                aggregate.version,
-                error,
-            )
+            _log.warning("no snapshot of %s %r: %s", self._entity_type, entity_id, error)

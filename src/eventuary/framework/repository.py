@@ -25,7 +25,7 @@ from eventuary.errors import (
 from eventuary.event_store import EventStore
 from eventuary.events import DEFAULT_SPACE, Appended, NewEvent
 from eventuary.framework.aggregate import Aggregate, Decision, decided, fold
-from eventuary.framework.aggregate_cache import AggregateCache
+from eventuary.framework.aggregate_cache import AggregateCache, copied
 from eventuary.framework.background_snapshots import BackgroundSnapshots
 from eventuary.framework.encryption import Encryption, EntityCipher
 from eventuary.framework.entity_turns import EntityTurns
@@ -135,7 +135,10 @@ class Repository(Generic[_A]):
             if entity_id is not None and await self._was_applied_to(entity_id):
                 return await self.load(entity_id)
             raise
-        return self._stored(Loaded(aggregate, 0, 0), new, appended, cipher)
+        loaded = Loaded(aggregate, 0, 0)
+        self._note(loaded, new, appended)
+        self._cache.put(loaded)
+        return self._stored(loaded, cipher)
 
     async def update(
         self,
@@ -191,7 +194,9 @@ class Repository(Generic[_A]):
             new,
             triggering_event_token=self._token,
         )
-        return self._stored(loaded, new, appended, cipher)
+        self._note(loaded, new, appended)
+        self._cache.advance(loaded, version, events)
+        return self._stored(loaded, cipher)
 
     # ── Reading ───────────────────────────────────────────────────────────────────────────────
 
@@ -217,7 +222,7 @@ class Repository(Generic[_A]):
             await self._cipher(entity_id)
         except EntityForgotten:
             return False
-        if self._cache.get(entity_id) is not None:
+        if self._cache.peek(entity_id) is not None:
             return True  # entities are never deleted
         entity = await self._store.load(self.space, self.entity_type, entity_id)
         return bool(entity.events) or entity.snapshot is not None
@@ -261,25 +266,24 @@ class Repository(Generic[_A]):
     ) -> tuple[Loaded[_A], Sequence[AnyEvent]]:
         """Let a command decide; where it decides for nothing, on the present state.
 
-        Nothing is appended then, so no version check would tell that the state was an old one.
+        Nothing is appended then, so no version check would tell that the state was an old one. The
+        command is shown a copy: whatever it does to it goes nowhere.
         """
         cached = self._cache.get(entity_id)
-        if cached is None:
-            loaded = await self._load(entity_id, cipher)
-            return loaded, decided(command(loaded.aggregate))
-        try:
-            events = decided(command(cached.aggregate))
-        except Exception:  # noqa: BLE001 - whatever it is, the present state may not lead to it
-            events = ()
-        if events:
-            return cached, events
-        if self._trigger is not None:
-            # It may be refused because it was applied before, which the load tells.
+        if cached is not None:
+            try:
+                events = decided(command(copied(cached.aggregate)))
+            except Exception:  # noqa: BLE001 - the present state may not lead to it
+                events = ()
+            if events:
+                return cached, events
+        if cached is None or self._trigger is not None:
+            # What was triggered may be refused because it was applied: the load tells.
             loaded = await self._load(entity_id, cipher)
         else:
             loaded = await self._loader.bring_up_to_date(cached, cipher)
             self._cache.put(loaded)
-        return loaded, decided(command(loaded.aggregate))
+        return loaded, decided(command(copied(loaded.aggregate)))
 
     async def _was_applied_to(self, entity_id: str) -> bool:
         if self._trigger is None:
@@ -298,21 +302,25 @@ class Repository(Generic[_A]):
             carried = msgspec.structs.replace(carried, correlation_id=self._trigger.correlation_id)
         return self._codec.encode(events, carried)
 
-    def _stored(
-        self,
-        loaded: Loaded[_A],
-        new: Sequence[NewEvent],
-        appended: Appended,
-        cipher: EntityCipher | None,
-    ) -> _A:
-        """Note what is on disk now, and take a snapshot beside everything else if one is due."""
-        aggregate = loaded.aggregate
-        identify(aggregate, appended.entity_id, appended.entity_version)
+    def _note(self, loaded: Loaded[_A], new: Sequence[NewEvent], appended: Appended) -> None:
+        """Note what is on disk now."""
+        identify(loaded.aggregate, appended.entity_id, appended.entity_version)
         loaded.events += len(new)
         loaded.characters += sum(len(event.event_data) for event in new)
-        if self._snapshots is not None and self._snapshots.due(loaded.events, loaded.characters):
-            loaded.events = loaded.characters = 0
-            if self._background is not None:
-                self._background.take(aggregate, cipher)
-        self._cache.put(loaded)
+
+    def _stored(self, loaded: Loaded[_A], cipher: EntityCipher | None) -> _A:
+        """Take a snapshot beside everything else, if one is due."""
+        aggregate = loaded.aggregate
+        if (
+            self._snapshots is not None
+            and self._background is not None
+            and self._snapshots.due(loaded.events, loaded.characters)
+        ):
+            self._cache.begin_count(aggregate.id)
+            self._background.take(aggregate.id, cipher, self._untouched)
         return aggregate
+
+    async def _untouched(self, entity_id: str, cipher: EntityCipher | None) -> _A:
+        """Return a state that no command, and no caller, has had in hands."""
+        kept = self._cache.peek(entity_id)
+        return (kept or await self._loader.load(entity_id, cipher)).aggregate

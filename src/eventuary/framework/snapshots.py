@@ -79,7 +79,7 @@ class StateCodec(Generic[_A]):
         self.snapshot_type = f"{aggregate_type.__name__}/{version}/{digest}"
 
     def encode(self, aggregate: _A) -> NewSnapshot:
-        """Return the aggregate's state. Raises TypeError for state that is not annotated."""
+        """Return the aggregate's state. Raises TypeError for state that is not as annotated."""
         unknown = set(getattr(aggregate, "__dict__", ())) - self._names - {"id", "version"}
         if unknown:
             raise TypeError(
@@ -87,7 +87,14 @@ class StateCodec(Generic[_A]):
                 "would lose it: declare it in the class body"
             )
         state = {name: getattr(aggregate, name) for name in self._names if hasattr(aggregate, name)}
-        return NewSnapshot(self.snapshot_type, msgspec.json.encode(state).decode())
+        encoded = msgspec.json.encode(state)
+        try:
+            self._decoder.decode(encoded)
+        except msgspec.ValidationError as error:
+            raise TypeError(
+                f"{self._aggregate_type.__name__}'s state is not what its annotations say: {error}"
+            ) from error
+        return NewSnapshot(self.snapshot_type, encoded.decode())
 
     def decode(self, snapshot: Snapshot) -> _A | None:
         """Return the aggregate as it was; None when the snapshot is not of this shape."""
