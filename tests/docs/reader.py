@@ -73,6 +73,11 @@ class Reader:
         for terminal in self._terminals.values():
             terminal.close()
 
+    @property
+    def url(self) -> str:
+        """Where the server's HTTP side is."""
+        return f"http://127.0.0.1:{self.http_port}"
+
     def serve(self, options: str = "") -> None:
         """Start a server, for pages that take one for granted."""
         terminal = self._terminal("server")

@@ -39,7 +39,7 @@ def test_a_backup_is_whole_while_writers_are_at_work(
 ) -> None:
     reader.serve()
     target = str(reader.folder / "backup.db")
-    writers = [Writer(f"http://127.0.0.1:{reader.http_port}", f"w{n}", n) for n in range(2)]
+    writers = [Writer(reader.url, f"w{n}", n) for n in range(2)]
     for writer in writers:
         writer.start()
     try:
@@ -77,9 +77,7 @@ def test_its_unit_starts_a_server_that_can_be(reader: Reader) -> None:
     reader.serve(shlex.join(options))
     given = tomllib.loads((reader.folder / "eventuary.toml").read_text())
     [key_id, secret] = given["api_keys"][0].split(":")
-    answer = httpx.get(
-        f"http://127.0.0.1:{reader.http_port}/v1/spaces/default/log", auth=(key_id, secret)
-    )
+    answer = httpx.get(f"{reader.url}/v1/spaces/default/log", auth=(key_id, secret))
     assert answer.status_code == 200
     assert (reader.folder / "unit.db").exists()
 

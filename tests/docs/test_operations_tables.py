@@ -69,9 +69,8 @@ def test_its_delivery_rules_are_those_of_the_server() -> None:
                 msgspec.structs.replace(default, **{name: bad}).check()
 
 
-def test_its_metrics_are_those_of_the_server(reader: Reader) -> None:
-    reader.serve()
-    scraped = httpx.get(f"http://127.0.0.1:{reader.http_port}/metrics").text
+def test_its_metrics_are_those_of_the_server(host: Reader) -> None:
+    scraped = httpx.get(f"{host.url}/metrics").text
     actual = dict(re.findall(r"^# TYPE (eventuary_\w+) (\w+)$", scraped, re.MULTILINE))
     assert {code_in(name)[0]: kind for name, kind, _ in table_under(_PAGE, "Metrics")} == actual
     alerts = _PAGE.read_text().partition("| alert on |")[2].partition("## Log")[0]

@@ -13,12 +13,11 @@ def test_its_calls_are_answered_as_it_shows(reader: Reader) -> None:
     reader.finish()
 
 
-def test_its_subscription_is_one(reader: Reader) -> None:
+def test_its_subscription_is_one(host: Reader) -> None:
     text = (ROOT / "README.md").read_text()
     [shown] = re.findall(r"^    SUBSCRIBE\n(?:    .+\n)+", text, re.MULTILINE)
     frame = shown.replace("\n    ", "\n").removeprefix("    ") + "receipt:yes\n\n^@"
-    reader.serve()
-    wire = StompWire(reader.stomp_port)
+    wire = StompWire(host.stomp_port)
     wire.send("CONNECT\naccept-version:1.2\n\n^@")
     assert printed(wire.receive()).startswith("CONNECTED\n")
     wire.send(frame)

@@ -48,7 +48,7 @@ def test_its_limits_are_those_of_the_server() -> None:
     }
 
 
-def test_its_browser_receives_and_acknowledges(reader: Reader) -> None:
+def test_its_browser_receives_and_acknowledges(host: Reader) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node, which stands in for a browser, is not on this machine")
@@ -61,10 +61,8 @@ def test_its_browser_receives_and_acknowledges(reader: Reader) -> None:
     if trial.returncode:
         pytest.skip("this node has no WebSocket")
     [script] = [block.text for block in blocks_of(_PAGE) if block.language == "js"]
-    reader.serve()
-    url = f"http://127.0.0.1:{reader.http_port}"
     with subprocess.Popen(
-        [*node_with_sockets, script.replace("8080", str(reader.http_port))],
+        [*node_with_sockets, script.replace("8080", str(host.http_port))],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -73,9 +71,9 @@ def test_its_browser_receives_and_acknowledges(reader: Reader) -> None:
         assert process.stdout is not None
         try:
             for order in ("order-1", "order-2"):
-                _create(url, order)
+                _create(host.url, order)
                 assert process.stdout.readline() == f"{order} OrderCreated\n"
-            path = f"{url}/v1/spaces/default/subscriptions/browser"
+            path = f"{host.url}/v1/spaces/default/subscriptions/browser"
             wait_until(lambda: httpx.get(path).json()["lag"] == 0, "all is acknowledged")
         finally:
             guard.cancel()
@@ -113,9 +111,7 @@ def _provoked(reader: Reader) -> Iterator[str]:
     yield error(connect, "ACK\nid:1-0-1-1\ntransaction:t\n\n^@")
     yield error(connect, "UNSUBSCRIBE\nid:1\nreceipt\n\n^@")
 
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{reader.http_port}", auth=("orders", "s3cret")
-    ) as operator:
+    with httpx.Client(base_url=reader.url, auth=("orders", "s3cret")) as operator:
         key = operator.post("/v1/keys", json={"keyId": "reports", "spaces": ["default"]}).json()
         reports = _CONNECT.format("reports", key["secret"])
         yield error(reports, _SUBSCRIBE.format("order-view", "private"))

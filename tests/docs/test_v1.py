@@ -27,9 +27,8 @@ def test_its_calls_are_answered_as_it_shows(reader: Reader) -> None:
     reader.finish()
 
 
-def test_it_has_every_operation_and_calls_each(reader: Reader) -> None:
-    reader.serve()
-    document = httpx.get(f"http://127.0.0.1:{reader.http_port}/openapi.json").json()
+def test_it_has_every_operation_and_calls_each(host: Reader) -> None:
+    document = httpx.get(f"{host.url}/openapi.json").json()
     operations = {
         f"{method.upper()} {path}": _ACCESS[operation["description"].rpartition("\n")[2]]
         for path, item in document["paths"].items()
