@@ -1,4 +1,4 @@
-"""Servers for the acceptance tests: one that all share, and as many as a test starts itself."""
+"""Servers and shops for the acceptance tests: those that all share, and a test's own."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.rest_client import Rest
 from tests.acceptance.server_process import ServerProcess
+from tests.acceptance.shop import Shop
 
 _spaces = itertools.count(1)
 
@@ -63,3 +64,41 @@ def rest(server: ServerProcess, space: str) -> Iterator[Rest]:
     """REST calls to the shared server, in the test's space."""
     with Rest(server.url, space=space) as client:
         yield client
+
+
+class OpenShop(Protocol):
+    """Opens a shop of the test's own."""
+
+    def __call__(self, *arguments: str, copies: int = 1) -> Shop: ...
+
+
+@pytest.fixture
+def open_shop(start: Start, tmp_path: Path) -> Iterator[OpenShop]:
+    """Open a shop over a server with these arguments; ``copies`` of each service."""
+    shops: list[Shop] = []
+
+    def opening(*arguments: str, copies: int = 1) -> Shop:
+        shop = Shop(start(*arguments), tmp_path, copies=copies)
+        shops.append(shop)
+        shop.start()
+        return shop
+
+    yield opening
+    for shop in shops:
+        shop.close()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop that many tests share, each with customers of its own; none kills anything."""
+    directory = tmp_path_factory.mktemp("shop")
+    server = ServerProcess(directory).start()
+    shared = Shop(server, directory)
+    try:
+        shared.start()
+        yield shared
+        shared.end()
+        assert server.terminate() == 0
+    finally:
+        shared.close()
+        server.close()

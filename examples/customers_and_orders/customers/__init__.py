@@ -1,0 +1,1 @@
+"""The customer service: who may owe how much, and who owes it."""

@@ -1,0 +1,1 @@
+"""The notification service: an e-mail for each order that is approved."""

@@ -1,0 +1,1 @@
+"""The order service: who wants what, and whether they get it."""
