@@ -37,6 +37,7 @@ from eventuary.framework.not_found import EntityForgotten
 from eventuary.framework.recorded import RecordedEvent
 from eventuary.framework.retries import Retries
 from eventuary.framework.snapshots import SnapshotStrategy, StateCodec
+from eventuary.framework.tracing import traced_call
 from eventuary.framework.trigger import Trigger
 from eventuary.ids import IdGenerator, new_node_number
 
@@ -107,6 +108,12 @@ class Repository(Generic[_A]):
         created once, however often the event comes.
         Raises BadRequest (no events), EntityExists, ServiceUnavailable.
         """
+        with traced_call("save", self.entity_type, entity_id) as span:
+            saved = await self._save(decision, entity_id)
+            span.identify(saved.id)
+            return saved
+
+    async def _save(self, decision: Decision, entity_id: str | None) -> _A:
         events = decided(decision)
         if not events:
             raise BadRequest(
@@ -153,16 +160,18 @@ class Repository(Generic[_A]):
         applied again. Whatever the command raises is raised. Raises AggregateNotFound, and
         OptimisticLockError when others were faster in all attempts.
         """
+        with traced_call("update", self.entity_type, entity_id):
+            return await self._update(
+                entity_id, lambda aggregate: command(aggregate, *arguments, **keywords)
+            )
+
+    async def _update(self, entity_id: str, command: Callable[[_A], Decision]) -> _A:
         pauses = self._retries.pauses()
         async with self._turns.turn(entity_id):
             cipher = await self._cipher(entity_id)
             while True:
                 try:
-                    return await self._update(
-                        entity_id,
-                        cipher,
-                        lambda aggregate: command(aggregate, *arguments, **keywords),
-                    )
+                    return await self._update_once(entity_id, cipher, command)
                 except OptimisticLockError:
                     self._cache.forget(entity_id)
                     pause = next(pauses, None)
@@ -173,10 +182,10 @@ class Repository(Generic[_A]):
                     self._cache.forget(entity_id)
                     return (await self._loader.load(entity_id, cipher)).aggregate
 
-    async def _update(
+    async def _update_once(
         self, entity_id: str, cipher: EntityCipher | None, command: Callable[[_A], Decision]
     ) -> _A:
-        """Update once. Raises OptimisticLockError; DuplicateEvent if the trigger was applied."""
+        """Decide, append. Raises OptimisticLockError; DuplicateEvent if the trigger was applied."""
         loaded, events = await self._decide(entity_id, cipher, command)
         aggregate = loaded.aggregate
         if not events:
@@ -205,6 +214,10 @@ class Repository(Generic[_A]):
 
         A time without a zone is local. Raises AggregateNotFound.
         """
+        with traced_call("load", self.entity_type, entity_id):
+            return await self._load_as_of(entity_id, at)
+
+    async def _load_as_of(self, entity_id: str, at: str | datetime | None) -> _A:
         cipher = await self._cipher(entity_id)
         if at is not None:
             return await self._loader.load_past(entity_id, at, cipher)
