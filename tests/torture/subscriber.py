@@ -73,7 +73,9 @@ class Subscriber:
         self._by_swimlane: dict[int, deque[tuple[int, Delivery]]] = {}
         self._threads = [
             threading.Thread(
-                target=self._run, args=(random.Random(f"{seed}/{subscriber_id}/{n}"), reaction)
+                target=self._run,
+                args=(random.Random(f"{seed}/{subscriber_id}/{n}"), reaction),
+                name=f"{subscriber_id}-{n}",
             )
             for n in range(connections)
         ]
