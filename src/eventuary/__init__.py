@@ -32,7 +32,7 @@ from eventuary.framework.recorded import RecordedEvent
 from eventuary.framework.repository import Repository
 from eventuary.framework.retries import Retries
 from eventuary.framework.running import Running, running
-from eventuary.framework.snapshots import EveryEvents, EverySize, SnapshotStrategy
+from eventuary.framework.snapshot_strategy import EveryEvents, EverySize, SnapshotStrategy
 from eventuary.framework.subscriber import Subscriber
 from eventuary.framework.trigger import Trigger
 from eventuary.framework.upcasting import upcaster

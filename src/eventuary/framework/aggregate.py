@@ -26,6 +26,7 @@ from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type
 
 from eventuary.framework.event import AnyEvent
 from eventuary.framework.event_codec import EventCodec
+from eventuary.framework.snapshot_strategy import SnapshotStrategy
 
 #: What a command returns: one event, several, or none.
 Decision = AnyEvent | Sequence[AnyEvent] | None
@@ -66,14 +67,25 @@ class Aggregate:
     __appliers__: ClassVar[dict[type[AnyEvent], _Applier]] = {}
     __codec__: ClassVar[EventCodec]
     __unknown_events__: ClassVar[UnknownEvents] = UnknownEvents.REFUSE
+    __snapshots__: ClassVar[SnapshotStrategy | None] = None
 
     def __init_subclass__(
-        cls, *, unknown_events: UnknownEvents | None = None, **arguments: Any
+        cls,
+        *,
+        unknown_events: UnknownEvents | None = None,
+        snapshots: SnapshotStrategy | None = None,
+        **arguments: Any,
     ) -> None:
-        """Find appliers and commands, and refuse a class that could not apply what it emits."""
+        """Find appliers and commands, and refuse a class that could not apply what it emits.
+
+        ``snapshots``: when one is taken, by every repository that is not told otherwise; so by
+        those of handlers too.
+        """
         super().__init_subclass__(**arguments)
         if unknown_events is not None:
             cls.__unknown_events__ = unknown_events
+        if snapshots is not None:
+            cls.__snapshots__ = snapshots
         # What is defined where the class is: event classes in a function, the class itself.
         scope = {**sys._getframe(1).f_locals, cls.__name__: cls}
         cls.__appliers__ = _find_appliers(cls, scope)

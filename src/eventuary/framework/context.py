@@ -41,6 +41,11 @@ class Repositories:
             self._made[aggregate_type] = made
         return made
 
+    async def settle(self) -> None:
+        """Return when the snapshots that are being taken are stored."""
+        for each in self._made.values():
+            await each.settle()
+
 
 class Context:
     """One delivery of one event to one handler. Use it within that handling only."""

@@ -6,6 +6,7 @@ again in order, after a pause: so an entity's events are handled in order whatev
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -122,6 +123,9 @@ class RunningSubscriber:
                     "subscriber %r: not all is acknowledged: %s", self.subscriber_id, error
                 )
             await self._consumer.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._repositories.settle()
 
     async def caught_up(self) -> None:
         """Return when all its events that are in the log by now have been handled.

@@ -36,7 +36,8 @@ from eventuary.framework.metadata import current_metadata
 from eventuary.framework.not_found import EntityForgotten
 from eventuary.framework.recorded import RecordedEvent
 from eventuary.framework.retries import Retries
-from eventuary.framework.snapshots import SnapshotStrategy, StateCodec
+from eventuary.framework.snapshot_strategy import SnapshotStrategy
+from eventuary.framework.snapshots import StateCodec
 from eventuary.framework.tracing import traced_call
 from eventuary.framework.trigger import Trigger
 from eventuary.ids import IdGenerator, new_node_number
@@ -51,7 +52,8 @@ _CACHED = 1000
 class Repository(Generic[_A]):
     """One kind of aggregate in one space. Make it once; it may be used by any number of tasks.
 
-    ``retries``: how conflicts are retried. ``snapshots``: when one is taken; None: never.
+    ``retries``: how conflicts are retried. ``snapshots``: when one is taken; None: as the aggregate
+    class says, which is never unless it does.
     ``cache``: how many aggregates are kept in memory; 0 turns that off. ``encryption``: what is
     stored from now on is encrypted; then all methods also raise EntityForgotten.
     Raises TypeError for an aggregate class that applies nothing.
@@ -78,6 +80,7 @@ class Repository(Generic[_A]):
         self._store = store
         self._codec = aggregate_type.__codec__
         self._retries = retries or Retries()
+        snapshots = snapshots or aggregate_type.__snapshots__
         self._snapshots = snapshots
         states = StateCodec(aggregate_type, snapshots.version) if snapshots else None
         self._background = (

@@ -1,4 +1,4 @@
-"""Snapshots: when one is due, and how an aggregate's state becomes JSON and comes back.
+"""Snapshots: how an aggregate's state becomes JSON and comes back.
 
 The state is what the aggregate's class annotates. A snapshot is named for the shape of that state
 (a hash of its JSON schema) and a version that the strategy may give; one of another name is ignored
@@ -6,7 +6,7 @@ and the aggregate rebuilt from its events, so that a changed class needs no clea
 """
 
 import hashlib
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_origin, get_type_hints
+from typing import Any, ClassVar, Generic, TypeVar, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,41 +14,6 @@ from eventuary.events import NewSnapshot, Snapshot
 from eventuary.framework.aggregate import Aggregate
 
 _A = TypeVar("_A", bound=Aggregate)
-
-
-class SnapshotStrategy(Protocol):
-    """When a snapshot is due."""
-
-    @property
-    def version(self) -> int:
-        """To be raised when ``@apply`` methods compute something else from the same events."""
-
-    def due(self, events: int, characters: int) -> bool:
-        """Decide by what a load would have to read: events, and characters of their data."""
-
-
-class EveryEvents(msgspec.Struct, frozen=True):
-    """A snapshot once so many events have come since the last one."""
-
-    events: int
-    version: int = 1
-
-    def due(self, events: int, characters: int) -> bool:
-        """Count events."""
-        del characters
-        return events >= self.events
-
-
-class EverySize(msgspec.Struct, frozen=True):
-    """A snapshot once the data of the events since the last one has so many characters."""
-
-    characters: int
-    version: int = 1
-
-    def due(self, events: int, characters: int) -> bool:
-        """Count characters."""
-        del events
-        return characters >= self.characters
 
 
 class StateCodec(Generic[_A]):

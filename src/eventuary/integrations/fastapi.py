@@ -35,7 +35,7 @@ from eventuary.framework.not_found import AggregateNotFound
 from eventuary.framework.repository import Repository
 from eventuary.framework.retries import Retries
 from eventuary.framework.running import Running, running
-from eventuary.framework.snapshots import SnapshotStrategy
+from eventuary.framework.snapshot_strategy import SnapshotStrategy
 from eventuary.framework.subscriber import Subscriber
 
 _A = TypeVar("_A", bound=Aggregate)
