@@ -20,6 +20,10 @@ PARAMETERS = ("stomp_port",)
 _HTTP_PORTS = {"http": 80, "https": 443}
 _STOMP_PORTS = {"http": 61613, "https": 61614}
 
+_ENCODE = (
+    "in the id and secret of the API key, '/', '?', '#', '@', ':' are written as %2F and so on"
+)
+
 _NOT_IN_CREDENTIALS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -39,8 +43,11 @@ class ServerAddress(msgspec.Struct, frozen=True):
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise ConfigurationError(f"url: is not a URL: {error}") from None
+        except ValueError:
+            # Its text may quote the secret.
+            raise ConfigurationError(f"url: host or port can't be read; {_ENCODE}") from None
+        if "@" in parts.path + parts.query + parts.fragment:
+            raise ConfigurationError(f"url: holds '@' behind the host; {_ENCODE}")
         if parts.scheme not in _HTTP_PORTS:
             raise ConfigurationError(
                 f"url: begins with {parts.scheme[:40]!r}; expected http:// or https://"

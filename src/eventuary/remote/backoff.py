@@ -5,7 +5,7 @@ them in the same moment.
 import random
 
 #: The first pause, in seconds, and what it grows to.
-FIRST = 0.1
+FIRST = 0.05
 LONGEST = 2.0
 
 

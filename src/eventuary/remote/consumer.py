@@ -187,7 +187,9 @@ class RemoteConsumer:
 
     def messages_end(self) -> None:
         """Hand over what has arrived, if it may be."""
-        if self._begun and not self._paused and not self._handing_over:
+        if self._over.done():
+            self._arrived.clear()
+        elif self._begun and not self._paused and not self._handing_over:
             self._hand_over()
 
     def lost(self, connection: StompConnection, reason: EventuaryError) -> None:

@@ -36,6 +36,7 @@ class HttpPool:
         self._idle: list[HttpConnection] = []
         self._busy: set[HttpConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._next_look = 0.0
 
     async def call(self, request: bytes, patience: float) -> Answer:
         """Send a request and return its answer.
@@ -91,9 +92,9 @@ class HttpPool:
             HttpConnection, address.host, address.http_port, self._tls
         )
         if not connection.usable:
-            raise Unreachable(f"{address}: the connection was closed at once")
+            raise Unreachable("the connection was closed at once")
         if self._timer is None:
-            self._timer = self._loop.call_later(_LOOK_EVERY, self._look_at_deadlines)
+            self._look_later()
         return connection
 
     # Turns
@@ -118,24 +119,32 @@ class HttpPool:
 
     # Time
 
+    def _look_later(self) -> None:
+        self._next_look = self._loop.time() + _LOOK_EVERY
+        self._timer = self._loop.call_at(self._next_look, self._look_at_deadlines)
+
     def _look_at_deadlines(self) -> None:
         now = self._loop.time()
+        # A look that is late itself judges nobody: the loop was held up, and may have answers that
+        # it has not read yet.
+        if now < self._next_look + _LOOK_EVERY:
+            self._expire(now)
+        if self._idle or self._busy or self._waiting:
+            self._look_later()
+        else:
+            self._timer = None
+
+    def _expire(self, now: float) -> None:
         for connection in list(self._busy):
             connection.expire(now)
         while self._waiting and self._waiting[0][1] <= now:
             turn, _ = self._waiting.popleft()
             if not turn.done():
-                turn.set_exception(Unreachable(f"{self._address}: all connections are in use"))
-        too_old = now - _MOST_IDLE
+                turn.set_exception(Unreachable("all connections are in use"))
         keep = []
         for connection in self._idle:
-            if connection.usable and connection.idle_since > too_old:
+            if connection.usable and now - connection.idle_since < _MOST_IDLE:
                 keep.append(connection)
             else:
                 connection.close()
         self._idle = keep
-        self._timer = (
-            self._loop.call_later(_LOOK_EVERY, self._look_at_deadlines)
-            if keep or self._busy
-            else None
-        )

@@ -33,13 +33,13 @@ class Line:
         what may pass.
         """
         address = self._address
-        where = f"stomp port {address.stomp_port} of {address.host}"
+        where = f"STOMP port {address.stomp_port} of {address.host}"
         try:
             connection = await open_connection(
                 StompConnection, address.host, address.stomp_port, self._tls
             )
         except Unreachable as error:
-            raise ServiceUnavailable(str(error)) from None
+            raise ServiceUnavailable(f"{where}: {error}") from None
         try:
             async with asyncio.timeout(self.patience):
                 await self._begin(connection, subscribing, again=again)

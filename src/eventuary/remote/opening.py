@@ -11,6 +11,9 @@ from eventuary.errors import ConfigurationError
 #: Seconds within which a connection is open, or the attempt has failed.
 CONNECT_TIMEOUT = 10.0
 
+#: How OpenSSL, by its version, calls an answer that is not TLS.
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
@@ -23,22 +26,25 @@ async def open_connection(
 ) -> _Protocol:
     """Return the protocol of a new connection.
 
-    Raises Unreachable, or ConfigurationError for a server whose certificate is not trusted: that
-    does not heal by itself.
+    Raises Unreachable, or ConfigurationError for a server that does not speak TLS, or whose
+    certificate is not trusted: that does not heal by itself.
     """
     loop = asyncio.get_running_loop()
-    where = f"{host}:{port}"
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             transport, protocol = await loop.create_connection(make, host, port, ssl=tls)
     except TimeoutError:
-        raise Unreachable(f"{where}: not connected within {CONNECT_TIMEOUT:g} seconds") from None
+        raise Unreachable(f"not connected within {CONNECT_TIMEOUT:g} seconds") from None
     except ssl.SSLCertVerificationError as error:
         raise ConfigurationError(
-            f"url: the certificate of {where} is not trusted: {error.verify_message}"
+            f"url: the certificate of {host}:{port} is not trusted: {error.verify_message}"
         ) from None
+    except ssl.SSLError as error:
+        if error.reason in _NOT_TLS:
+            raise ConfigurationError(f"url: {host}:{port} does not speak TLS") from None
+        raise Unreachable(str(error)) from None
     except OSError as error:
-        raise Unreachable(f"{where}: {error.strerror or error}") from None
+        raise Unreachable(error.strerror or str(error)) from None
     _keep_alive(transport.get_extra_info("socket"))
     return protocol
 

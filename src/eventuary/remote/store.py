@@ -66,7 +66,7 @@ class RemoteEventStore:
     subscribe, is tried until it raises ServiceUnavailable; subscriptions that were there are mended
     for ever. ``answer_timeout``: seconds within which a call must be answered. ``connections``: how
     many calls may be under way at once. ``heart_beat``: the server must be heard from every so many
-    seconds, or a subscription's connection counts as broken (1 at least).
+    seconds (1 at least; 0: it need not), or a subscription's connection counts as broken.
     """
 
     def __init__(
