@@ -10,9 +10,8 @@ from tests.server.stomp.wire import VERSIONS, Wire, frame
 
 
 @pytest.mark.parametrize("command", ["CONNECT", "STOMP"])
-@pytest.mark.parametrize(
-    ("offered", "agreed"),
-    [
+async def test_the_highest_version_that_both_speak(stomp: StompSide, command: str) -> None:
+    for offered, agreed in [
         (None, "1.0"),
         ("1.0", "1.0"),
         ("1.1", "1.1"),
@@ -21,25 +20,22 @@ from tests.server.stomp.wire import VERSIONS, Wire, frame
         ("1.2,1.1,1.0", "1.2"),
         ("1.0, 1.1 ,1.2", "1.2"),
         ("1.1,1.3,2.0", "1.1"),
-    ],
-)
-async def test_the_highest_version_that_both_speak(
-    wire: Wire, command: str, offered: str | None, agreed: str
-) -> None:
-    headers = {"host": "x", "login": "a", "passcode": "b"}
-    if offered is not None:
-        headers["accept-version"] = offered
-    await wire.send(frame(command, headers))
-    connected = await wire.frame()
-    assert connected.command == "CONNECTED"
-    session = connected.headers.pop("session")
-    assert session.isalnum()
-    assert connected.headers == {
-        "version": agreed.encode(),
-        "server": b"Eventuary/" + __version__.encode(),
-        "heart-beat": b"0,0",
-    }
-    assert connected.body == b""
+    ]:
+        headers = {"host": "x", "login": "a", "passcode": "b"}
+        if offered is not None:
+            headers["accept-version"] = offered
+        wire = await stomp.connect()
+        await wire.send(frame(command, headers))
+        connected = await wire.frame()
+        assert connected.command == "CONNECTED"
+        session = connected.headers.pop("session")
+        assert session.isalnum()
+        assert connected.headers == {
+            "version": agreed.encode(),
+            "server": b"Eventuary/" + __version__.encode(),
+            "heart-beat": b"0,0",
+        }
+        assert connected.body == b""
 
 
 async def test_sessions_have_names_of_their_own(stomp: StompSide) -> None:
@@ -68,9 +64,11 @@ async def test_line_ends_may_have_carriage_returns(stomp: StompSide) -> None:
     assert (await wire.frame()).headers == {"receipt-id": b"r"}
 
 
-@pytest.mark.parametrize(
-    ("asked", "promised"),
-    [
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_server_promises_heart_beats_and_asks_for_none(
+    stomp: StompSide, version: str
+) -> None:
+    for asked, promised in [
         ("0,0", b"0,0"),
         ("60000,0", b"0,0"),
         ("0,10000", b"10000,0"),
@@ -78,22 +76,16 @@ async def test_line_ends_may_have_carriage_returns(stomp: StompSide) -> None:
         ("5000, 5000", b"5000,0"),
         ("0,1", b"1000,0"),  # no client is promised more often than once a second
         ("0,99999999999999999999", b"99999999999999999999,0"),
-    ],
-)
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_the_server_promises_heart_beats_and_asks_for_none(
-    wire: Wire, version: str, asked: str, promised: bytes
-) -> None:
-    connected = await wire.log_in(version, heart_beat=asked)
-    assert connected.headers["heart-beat"] == promised
+    ]:
+        connected = await (await stomp.connect()).log_in(version, heart_beat=asked)
+        assert connected.headers["heart-beat"] == promised
 
 
-@pytest.mark.parametrize(
-    "heart_beat", ["", "1", "1,", ",1", "-1,1", "1,2,3", "a,b", "1.5,1", "١,٢", "1," + "9" * 60]
-)
-async def test_what_is_no_heart_beat(wire: Wire, heart_beat: str) -> None:
-    await wire.send(frame("CONNECT", {"accept-version": "1.2", "heart-beat": heart_beat}))
-    await wire.refused("heart-beat", "milliseconds")
+async def test_what_is_no_heart_beat(stomp: StompSide) -> None:
+    for asked in ("", "1", "1,", ",1", "-1,1", "1,2,3", "a,b", "1.5,1", "١,٢", "1," + "9" * 60):
+        wire = await stomp.connect()
+        await wire.send(frame("CONNECT", {"accept-version": "1.2", "heart-beat": asked}))
+        await wire.refused("heart-beat", "milliseconds")
 
 
 async def test_heart_beats_come_as_agreed(stomp: StompSide) -> None:

@@ -13,7 +13,7 @@ from eventuary.server.stomp.destination import Destination, parse_destination
 from tests.server.stomp.conftest import StompSide
 from tests.server.stomp.wire import VERSIONS, Wire, escaped, frame
 
-MINIMAL = {"subscriberId": "s", "entityTypesAndEvents": {"Order": ["Ordered"]}}
+TYPES = {"Order": ["Ordered"]}
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 anything = st.recursive(
@@ -137,13 +137,13 @@ async def test_a_subscribe_without_a_destination(wire: Wire) -> None:
 
 @pytest.mark.parametrize("place", ["options", "top"])
 async def test_transient_ends_with_its_connection(stomp: StompSide, place: str) -> None:
-    chosen: dict[str, object] = {"durability": "TRANSIENT"}
-    more = {"options": chosen} if place == "options" else chosen
+    chosen = {"durability": "TRANSIENT"}
+    asked: dict[str, Any] = {"options": chosen} if place == "options" else chosen
     [event_id] = await stomp.append("a", "{}")
     for number in (1, 2):  # acknowledged, and yet it comes again: nothing was kept
         wire = await stomp.connect()
         await wire.log_in()
-        await wire.subscribe("s", MINIMAL["entityTypesAndEvents"], **more)  # type: ignore[arg-type]
+        await wire.subscribe("s", TYPES, **asked)
         message = await wire.message()
         assert message.body["id"] == event_id
         await wire.send(frame("ACK", {"id": message.ack}))
@@ -155,13 +155,13 @@ async def test_transient_ends_with_its_connection(stomp: StompSide, place: str) 
 
 @pytest.mark.parametrize("place", ["options", "top"])
 async def test_reading_from_the_end(stomp: StompSide, place: str) -> None:
-    chosen: dict[str, object] = {"readFrom": "END"}
-    more = {"options": chosen} if place == "options" else chosen
+    chosen = {"readFrom": "END"}
+    asked: dict[str, Any] = {"options": chosen} if place == "options" else chosen
     for entity_id in "abcdefgh":
         await stomp.append(entity_id, "old")
     wire = await stomp.connect()
     await wire.log_in()
-    await wire.subscribe("s", {"Order": ["Ordered"]}, **more)
+    await wire.subscribe("s", TYPES, **asked)
     for entity_id in "abcdefgh":
         await stomp.append(entity_id, "new")
     assert {m.body["eventData"] for m in await wire.messages(8)} == {"new"}
@@ -178,7 +178,7 @@ async def test_values_of_no_meaning_mean_the_default(stomp: StompSide) -> None:
         "progressNotifications": "true",
         "options": "none",
     }
-    await wire.subscribe("s", {"Order": ["Ordered"]}, **meaningless)
+    await wire.subscribe("s", TYPES, **meaningless)
     messages = await wire.messages(1) + [
         await wire.message() for each in "bcdefghi" if await stomp.append(each, "{}")
     ]

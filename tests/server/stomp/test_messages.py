@@ -88,30 +88,26 @@ async def test_metadata_only_where_there_is_some(stomp: StompSide) -> None:
 
 #: Header values as a client may send them, which must come back as they are.
 ECHOED = [
-    (version, template, name)
-    for version in VERSIONS
-    for template, name in [
-        ('{"subscriberId"\\c"%s","entityTypesAndEvents"\\c{"Order"\\c["Ordered"]}}', "1"),
-        (' { "entityTypesAndEvents" : { "Order":["Ordered"]} ,"subscriberId": "%s"} ', "a b"),
-        ('{"subscriberId":"%s","\\u00fc%%d":0,"entityTypesAndEvents":{"Order":["Ordered"]}}', "ü"),
-        ('\\n{\\r"subscriberId"\\c"%s","entityTypesAndEvents"\\c{"Order":["Ordered"]}}', "\\c%s"),
-    ]
+    ('{"subscriberId"\\c"s","entityTypesAndEvents"\\c{"Order"\\c["Ordered"]}}', "1"),
+    (' { "entityTypesAndEvents" : { "Order":["Ordered"]} ,"subscriberId": "s"} ', "a b "),
+    ('{"subscriberId":"s","\\u00fc%d":0,"entityTypesAndEvents":{"Order":["Ordered"]}}', " ü"),
+    ('\\n{\\r"subscriberId"\\c"s","entityTypesAndEvents"\\c{"Order":["Ordered"]}}', "\\c%s"),
 ]
 
 
-@pytest.mark.parametrize(("version", "template", "name"), ECHOED)
-async def test_destination_and_id_come_back_byte_for_byte(
-    stomp: StompSide, version: str, template: str, name: str
-) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_destination_and_id_come_back_byte_for_byte(stomp: StompSide, version: str) -> None:
     """One client finds its subscription by the exact text of the destination."""
     await stomp.append("a", "{}")
-    wire = await stomp.connect()
-    await wire.log_in(version)
-    destination = (template % "s").encode()
-    await wire.confirmed("SUBSCRIBE", {"id": name, "destination": destination})
-    message = await wire.message()
-    assert message.headers["destination"] == destination
-    assert message.headers["subscription"] == name.encode()
+    for destination, name in ECHOED:
+        wire = await stomp.connect()
+        await wire.log_in(version)
+        await wire.confirmed("SUBSCRIBE", {"id": name, "destination": destination})
+        message = await wire.message()
+        assert message.headers["destination"] == destination.encode()
+        assert message.headers["subscription"] == name.encode()
+        wire.abort()
+        await stomp.until_alone()
 
 
 async def test_in_1_0_no_id_is_needed(stomp: StompSide) -> None:

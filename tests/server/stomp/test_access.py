@@ -1,0 +1,193 @@
+"""Spaces and keys on STOMP: who may connect, and what a key lets its holder see."""
+
+import asyncio
+
+import pytest
+
+from eventuary.engines.engine import KeyRecord
+from eventuary.server.auth import ApiKey, KeyAuthenticator, hash_secret
+from tests.server.stomp.conftest import Opening
+from tests.server.stomp.wire import VERSIONS, destination_of, escaped, frame
+
+TYPES = {"Order": ["Ordered"]}
+
+
+def key(key_id: str, *spaces: str, read_only: bool = False, secret: str = "s3cret") -> KeyRecord:
+    return KeyRecord(key_id, hash_secret(secret), spaces or ("*",), read_only, 0)
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {},
+        {"login": "root"},
+        {"passcode": "root"},
+        {"login": "root", "passcode": ""},
+        {"login": "root", "passcode": "toor"},
+        {"login": "toor", "passcode": "root"},
+        {"login": "root", "passcode": "root "},
+        {"login": "ROOT", "passcode": "root"},
+        {"login": b"\xff", "passcode": b"\xfe"},
+        {"login": "root\\croot", "passcode": "root"},
+    ],
+)
+async def test_a_bad_login_gets_an_error_never_silence(
+    open_stomp: Opening, credentials: dict[str, str | bytes]
+) -> None:
+    async with open_stomp(authenticator=KeyAuthenticator([ApiKey("root", "root")])) as stomp:
+        for version in VERSIONS:
+            wire = await stomp.connect()
+            await wire.send(
+                frame("CONNECT", {"accept-version": version, **credentials}),
+                # It does not wait for the answer, and gets nothing all the same.
+                frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)}),
+            )
+            message = await wire.refused("no key")
+            assert "root" not in message
+        assert await stomp.store.subscriptions.list("default") == []
+
+
+async def test_a_good_login(open_stomp: Opening) -> None:
+    """Given keys and stored ones; a secret may hold what would be escaped elsewhere."""
+    authenticator = KeyAuthenticator(
+        [ApiKey("given", "a:b\\c ü")], [key("stored", secret="x\\y:z")]
+    )
+    async with open_stomp(authenticator=authenticator) as stomp:
+        for version in VERSIONS:
+            await (await stomp.connect()).log_in(version, login="given", passcode="a:b\\c ü")
+            await (await stomp.connect()).log_in(version, login="stored", passcode="x\\y:z")
+
+
+async def test_open_access_takes_anybody(open_stomp: Opening) -> None:
+    async with open_stomp() as stomp:
+        wire = await stomp.connect()
+        await wire.send(frame("CONNECT", {"accept-version": "1.2"}))
+        assert (await wire.frame()).command == "CONNECTED"
+        await (await stomp.connect()).log_in(login="any", passcode="thing")
+
+
+async def test_a_key_without_the_space(open_stomp: Opening) -> None:
+    async with open_stomp(authenticator=KeyAuthenticator([], [key("k", "mine")])) as stomp:
+        await stomp.append("a", "{}", space="theirs")
+        for space in ("theirs", "default", None, "MINE", "mine "):
+            wire = await stomp.connect()
+            await wire.log_in(login="k", passcode="s3cret")
+            more = {} if space is None else {"space": space}
+            destination = destination_of("1.2", "s", TYPES, **more)
+            await wire.send(
+                frame("SUBSCRIBE", {"id": "1", "destination": destination, "receipt": "r"})
+            )
+            await wire.refused("'k'", f"{space or 'default'!r}", receipt="r")
+        for space in ("theirs", "default"):
+            assert await stomp.store.subscriptions.list(space) == []
+
+
+async def test_a_key_that_only_reads_may_subscribe(open_stomp: Opening) -> None:
+    authenticator = KeyAuthenticator([], [key("k", "mine", read_only=True)])
+    async with open_stomp(authenticator=authenticator) as stomp:
+        await stomp.append("a", "{}", space="mine")
+        wire = await stomp.connect()
+        await wire.log_in(login="k", passcode="s3cret")
+        await wire.subscribe("s", TYPES, space="mine")
+        await wire.send(frame("ACK", {"id": (await wire.message()).ack}))
+        await stomp.until_acknowledged(1)
+
+
+async def test_nothing_of_a_space_is_seen_from_another(open_stomp: Opening) -> None:
+    """The same subscriber id, entity types and ids: two subscriptions that know no other."""
+    async with open_stomp() as stomp:
+        wires = {}
+        for space in ("one", "two"):
+            wires[space] = await stomp.connect()
+            await wires[space].log_in()
+            await wires[space].subscribe("s", TYPES, space=space)
+        for number in range(20):
+            for space in ("two", "one"):
+                await stomp.append(f"e{number}", f"{space} {number}", space=space)
+        for space, wire in wires.items():
+            found = [message.body["eventData"] for message in await wire.messages(20)]
+            assert sorted(found) == sorted(f"{space} {number}" for number in range(20))
+        # What one acknowledges, the other has still to do.
+        wires["one"].abort()
+        await stomp.until(lambda: stomp.store.consumers == 1)
+        again = await stomp.connect()
+        await again.log_in()
+        await again.subscribe("s", TYPES, space="one")
+        for message in await again.messages(20):
+            await again.send(frame("ACK", {"id": message.ack}))
+        await stomp.until_acknowledged(20)
+        for space, lag in (("one", 0), ("two", 20)):
+            assert (await stomp.store.subscriptions.inspect(space, "s")).lag == lag
+
+
+async def test_an_ack_of_another_space_does_nothing(open_stomp: Opening) -> None:
+    async with open_stomp() as stomp:
+        await stomp.append("a", "{}", space="one")
+        owner, thief = await stomp.connect(), await stomp.connect()
+        await owner.log_in()
+        await owner.subscribe("s", TYPES, space="one")
+        message = await owner.message()
+        await thief.log_in()
+        await thief.subscribe("s", TYPES, space="two")
+        for command in ("ACK", "NACK"):
+            await thief.confirmed(command, {"id": message.ack})
+            await thief.confirmed(command, {"id": message.headers["message-id"]})
+        assert stomp.store.statistics.acknowledgements == 0
+        await owner.send(frame("ACK", {"id": message.ack}))
+        await stomp.until_acknowledged(1)
+
+
+@pytest.mark.parametrize("change", ["revoked", "changed"])
+async def test_a_key_that_is_revoked_ends_its_sessions(open_stomp: Opening, change: str) -> None:
+    """Within seconds, whether they are just connected or subscribed; others go on."""
+    authenticator = KeyAuthenticator([ApiKey("root", "root")], [key("k"), key("other")])
+    async with open_stomp(authenticator=authenticator) as stomp:
+        idle, subscribed, other = [await stomp.connect() for _ in range(3)]
+        await idle.log_in(login="k", passcode="s3cret")
+        await subscribed.log_in(login="k", passcode="s3cret")
+        await subscribed.subscribe("s", TYPES)
+        await other.log_in(login="other", passcode="s3cret")
+        await other.subscribe("s", TYPES)
+
+        authenticator.replace_stored(
+            [key("other")] if change == "revoked" else [key("other"), key("k", "mine")]
+        )
+        async with asyncio.timeout(5):
+            await idle.refused("'k'", "revoked")
+            await subscribed.refused("'k'", "revoked")
+        subscribed.abort()
+        await stomp.append("a", "{}")  # all swimlanes are the other's now
+        assert (await other.message()).body["entityId"] == "a"
+        late = await stomp.connect()
+        await late.send(
+            frame("CONNECT", {"accept-version": "1.2", "login": "k", "passcode": "s3cret"})
+        )
+        answer = await late.frame()
+        assert answer.command == ("ERROR" if change == "revoked" else "CONNECTED")
+
+
+async def test_a_key_that_is_revoked_subscribes_to_nothing_more(open_stomp: Opening) -> None:
+    """Not even in the second before its session ends."""
+    authenticator = KeyAuthenticator([], [key("k")])
+    async with open_stomp(authenticator=authenticator) as stomp:
+        wire = await stomp.connect()
+        await wire.log_in(login="k", passcode="s3cret")
+        authenticator.replace_stored([])
+        await wire.send(
+            frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)})
+        )
+        await wire.refused("'k'", "revoked")
+        assert await stomp.store.subscriptions.list("default") == []
+
+
+async def test_what_is_said_of_a_key_is_escaped(open_stomp: Opening) -> None:
+    authenticator = KeyAuthenticator([], [key("a:ü", "mine")])
+    async with open_stomp(authenticator=authenticator) as stomp:
+        for version in VERSIONS:
+            wire = await stomp.connect()
+            await wire.log_in(version, login="a:ü", passcode="s3cret")
+            destination = destination_of(version, "s", TYPES)
+            await wire.send(
+                frame("SUBSCRIBE", {"id": escaped("1", version), "destination": destination})
+            )
+            await wire.refused("'a:ü'", "'default'")
