@@ -3,59 +3,60 @@
 There is nothing of customers or orders in here: it is what each service would otherwise repeat.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from eventuary import EventStore, EventuaryError, Subscriber, metadata, running
+from eventuary import EventStore, Subscriber, metadata
+from eventuary.integrations.fastapi import exception_handlers, health, lifespan
 
 
-def service(
-    title: str,
-    store: EventStore,
-    subscriber: Subscriber,
-    *owned: AbstractAsyncContextManager[object],
-) -> FastAPI:
-    """Return an application that runs the subscriber over a store that is open.
+class Service(NamedTuple):
+    """What it is asked, what it is told, and what is its own: opened before all else."""
 
-    ``owned``: what the subscriber works on, opened before it and closed after it.
+    routes: APIRouter
+    subscriber: Subscriber
+    own: Sequence[AbstractAsyncContextManager[object]] = ()
+
+
+def application(title: str, store: EventStore, services: Mapping[str, Service]) -> FastAPI:
+    """Return services as one application, each under its path; one alone has none: ``""``.
+
+    ``GET /health/ready`` tells whether the store answers and all subscribers run.
     """
-    ended: list[asyncio.Task[str]] = []
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for each in owned:
-                await stack.enter_async_context(each)
-            at_work = await stack.enter_async_context(running(store, subscriber))
-            ended.append(asyncio.create_task(at_work[subscriber].ended()))
+            for each in services.values():
+                for own in each.own:
+                    await stack.enter_async_context(own)
+            subscribers = [each.subscriber for each in services.values()]
+            await stack.enter_async_context(lifespan(store, *subscribers)(app))
             yield
 
-    async def health(response: Response) -> dict[str, str]:
-        """Whether it does its work: 503 when the store has ended its subscription."""
-        if ended and ended[0].done():
-            response.status_code = 503
-            return {"service": title, "status": "down", "reason": ended[0].result()}
-        return {"service": title, "status": "up"}
-
-    app = FastAPI(title=title, lifespan=lifespan)
-    app.add_middleware(CarryMetadata)
-    app.add_exception_handler(EventuaryError, _explain)
-    app.add_exception_handler(RequestValidationError, _name_fields)
-    app.get("/health")(health)
+    app = FastAPI(
+        title=title,
+        lifespan=opened,
+        exception_handlers={**exception_handlers, RequestValidationError: _name_fields},
+    )
+    app.add_middleware(CarryActor)
+    app.include_router(health())
+    for path, each in services.items():
+        app.include_router(each.routes, prefix=path)
     return app
 
 
-class CarryMetadata:
-    """Lets a request's events carry who asked for it and the trace that it belongs to.
+class CarryActor:
+    """Lets the events that a request leads to carry who asked for it: the header ``X-Actor``.
 
-    The first is in the header ``X-Actor``, the other in those of W3C Trace Context.
+    And the trace that it belongs to, in the headers of W3C Trace Context.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -75,16 +76,10 @@ class CarryMetadata:
             await self._app(scope, receive, send)
 
 
-async def _explain(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, EventuaryError)
-    return JSONResponse({"error": error.code, "explanation": str(error)}, error.status)
-
-
-async def _name_fields(_: Request, error: Exception) -> JSONResponse:
+async def _name_fields(_: Request, error: RequestValidationError) -> JSONResponse:
     """Say what is wrong with which field; as FastAPI does, but for the value itself.
 
-    It may be what JSON has no form for: NaN, as a number beyond all limits.
+    It may be what JSON has no form for: NaN, or a number beyond all limits.
     """
-    assert isinstance(error, RequestValidationError)
     wrong = [{name: each[name] for name in ("type", "loc", "msg")} for each in error.errors()]
     return JSONResponse({"detail": wrong}, 422)

@@ -8,8 +8,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,8 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from eventuary import ConfigurationError, EventStore, EventuaryError, connect
+from customers_and_orders.service import Service, application
+from eventuary import ConfigurationError, EventuaryError, connect
 
 Store = Annotated[
     str,
@@ -30,35 +32,44 @@ Store = Annotated[
 ]
 Host = Annotated[str, typer.Option(envvar="HOST", help="The address that it listens at.")]
 Port = Annotated[int, typer.Option(envvar="PORT", help="The port; 0: one that is free.")]
+Database = Annotated[
+    Path, typer.Option(envvar="ORDER_HISTORY", metavar="FILE", help="The order history's view.")
+]
+Outbox = Annotated[
+    Path, typer.Option(envvar="OUTBOX", metavar="FOLDER", help="Where e-mails are put.")
+]
+
+#: Where ``eventuary serve`` listens unless told otherwise.
+SERVER = "http://127.0.0.1:8080"
+HERE = "127.0.0.1"
 
 #: Seconds that requests have to be answered at the end.
 _GRACE = 10
 
 
-def serve(
-    name: str, make: Callable[[EventStore], FastAPI], store: str, host: str, port: int
-) -> None:
-    """Serve what ``make`` returns until SIGTERM or SIGINT; what keeps it from that is one line."""
+def serve(name: str, services: Mapping[str, Service], store: str, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT. What keeps it from that is one line, and exit code 2."""
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
-        uvloop.run(_serve(name, make, store, host, port))
+        uvloop.run(_serve(name, services, store, host, port))
     except (ConfigurationError, EventuaryError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
+    except asyncio.CancelledError:
+        pass  # asked to end before it was ready
 
 
 async def _serve(
-    name: str, make: Callable[[EventStore], FastAPI], url: str, host: str, port: int
+    name: str, services: Mapping[str, Service], store: str, host: str, port: int
 ) -> None:
-    async with connect(url) as store:
-        app = make(store)
-        server = _Server(name, app, host, port)
-        server.end_on_signals()
-        # Entered here, not by uvicorn: so what is raised at the start arrives where it is told.
-        async with app.router.lifespan_context(app):
-            await server.serve()
+    app = application(name, connect(store), services)
+    server = _Server(name, app, host, port)
+    server.end_on_signals()
+    # Entered here, not by uvicorn: so what is raised at the start arrives where it is told.
+    async with app.router.lifespan_context(app):
+        await server.serve()
 
 
 class _Server(uvicorn.Server):

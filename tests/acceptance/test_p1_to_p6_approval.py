@@ -157,6 +157,6 @@ def test_what_is_not_there_is_said_so(shop: Shop) -> None:
 
 def test_each_service_says_that_it_works(shop: Shop) -> None:
     for each in shop.all_services:
-        answer = shop.http.get(f"{each.url}/health")
+        answer = shop.http.get(f"{each.url}/health/ready")
         assert answer.status_code == httpx.codes.OK
-        assert answer.json()["status"] == "up"
+        assert answer.json() == {"status": "ready"}

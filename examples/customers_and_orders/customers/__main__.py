@@ -3,14 +3,12 @@
 import typer
 
 from customers_and_orders.customers.service import customer_service
-from customers_and_orders.serving import Host, Port, Store, serve
+from customers_and_orders.serving import HERE, SERVER, Host, Port, Store, serve
 
 
-def main(
-    store: Store = "http://127.0.0.1:8080", host: Host = "127.0.0.1", port: Port = 8081
-) -> None:
+def main(store: Store = SERVER, host: Host = HERE, port: Port = 8081) -> None:
     """Serve POST /customers and GET /customers/ID, and answer orders."""
-    serve("customer service", customer_service, store, host, port)
+    serve("customer service", {"": customer_service}, store, host, port)
 
 
 if __name__ == "__main__":

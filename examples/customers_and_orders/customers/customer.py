@@ -8,11 +8,14 @@ from customers_and_orders.events.customers import (
     CreditReserved,
     CustomerCreated,
 )
-from eventuary import Aggregate, apply
+from eventuary import Aggregate, EveryEvents, apply
 
 
-class Customer(Aggregate):
-    """Its id is made by the store, so nobody can order for a customer who comes later."""
+class Customer(Aggregate, snapshots=EveryEvents(50)):
+    """Its id is made when it is created, so nobody orders for a customer who comes later.
+
+    Its history grows with every order, so a load begins with a snapshot.
+    """
 
     name: str
     credit_limit: Decimal

@@ -1,15 +1,14 @@
-"""The notification service: it is told by events alone."""
+"""The notification service as one thing. It is asked nothing over HTTP."""
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 
 from customers_and_orders.notifications.handlers import notification_subscriber
 from customers_and_orders.notifications.outbox import Outbox
-from customers_and_orders.service import service
-from eventuary import EventStore
+from customers_and_orders.service import Service
 
 
-def notification_service(store: EventStore, outbox: Path) -> FastAPI:
-    """Return the service over a store; ``outbox``: the folder of its e-mails."""
-    return service("notification service", store, notification_subscriber(Outbox(outbox)))
+def notification_service(outbox: Path) -> Service:
+    """Return the service; ``outbox``: the folder of its e-mails."""
+    return Service(APIRouter(), notification_subscriber(Outbox(outbox)))

@@ -1,1 +1,1 @@
-"""The order history service: each customer with their recent orders, as one document to read."""
+"""The order history service: each customer with their recent orders, one document to read."""

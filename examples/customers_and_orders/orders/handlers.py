@@ -7,27 +7,25 @@ from customers_and_orders.events.customers import (
 )
 from customers_and_orders.events.orders import RejectionReason
 from customers_and_orders.orders.order import Order
-from eventuary import Context, Repository, Subscriber
+from eventuary import Context, Subscriber
+
+subscriber = Subscriber("order-service")
 
 
-def order_subscriber(orders: Repository[Order]) -> Subscriber:
-    """Decide these orders by the answers."""
-    subscriber = Subscriber("order-service")
+@subscriber.on(CreditReserved)
+async def approve(event: CreditReserved, context: Context) -> None:
+    """The credit is held."""
+    await context.update(Order, event.order_id, Order.approve)
 
-    @subscriber.on(CreditReserved)
-    async def approve(event: CreditReserved, context: Context) -> None:
-        await context.update(orders, event.order_id, Order.approve)
 
-    @subscriber.on(CreditLimitExceeded)
-    async def reject(event: CreditLimitExceeded, context: Context) -> None:
-        reason = RejectionReason.CREDIT_LIMIT_EXCEEDED
-        await context.update(orders, event.order_id, Order.reject, reason)
+@subscriber.on(CreditLimitExceeded)
+async def reject(event: CreditLimitExceeded, context: Context) -> None:
+    """There is not enough of it."""
+    reason = RejectionReason.CREDIT_LIMIT_EXCEEDED
+    await context.update(Order, event.order_id, Order.reject, reason)
 
-    @subscriber.on(CustomerUnknown)
-    async def reject_unknown(_: CustomerUnknown, context: Context) -> None:
-        # The check has the order's id.
-        await context.update(
-            orders, context.entity_id, Order.reject, RejectionReason.UNKNOWN_CUSTOMER
-        )
 
-    return subscriber
+@subscriber.on(CustomerUnknown)
+async def reject_unknown(_: CustomerUnknown, context: Context) -> None:
+    """There is nobody to ask. The check has the order's id."""
+    await context.update(Order, context.entity_id, Order.reject, RejectionReason.UNKNOWN_CUSTOMER)
