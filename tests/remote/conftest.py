@@ -69,6 +69,14 @@ async def stomp_proxy(server: Ports) -> AsyncIterator[Proxy]:
 async def store(http_proxy: Proxy, stomp_proxy: Proxy) -> AsyncIterator[RemoteEventStore]:
     """A store that reaches the server through the proxies."""
     url = Ports(http_proxy.port, stomp_proxy.port).url
+    async with RemoteEventStore(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def watchful(server: Ports, stomp_proxy: Proxy) -> AsyncIterator[RemoteEventStore]:
+    """A store that wants to hear from the server every second."""
+    url = Ports(server.http, stomp_proxy.port).url
     async with RemoteEventStore(url, heart_beat=1.0) as opened:
         yield opened
 

@@ -82,22 +82,22 @@ async def test_a_flush_that_is_interrupted_fails(
 
 
 async def test_a_server_that_is_not_heard_is_left(
-    store: RemoteEventStore, stomp_proxy: Proxy
+    watchful: RemoteEventStore, stomp_proxy: Proxy
 ) -> None:
-    recorder = await subscribe(store, Recorder())
+    recorder = await subscribe(watchful, Recorder())
     stomp_proxy.freeze()
-    await recorder.until(lambda: recorder.interruptions == 1)  # heart_beat is 1 second
+    await recorder.until(lambda: recorder.interruptions == 1)
     stomp_proxy.thaw()
-    await store.create("default", TYPE, changed(1))
+    await watchful.create("default", TYPE, changed(1))
     await recorder.until_events(1)
 
 
 async def test_a_loop_that_is_held_up_is_no_silence_of_the_server(
-    store: RemoteEventStore, stomp_proxy: Proxy
+    watchful: RemoteEventStore, stomp_proxy: Proxy
 ) -> None:
-    recorder = await subscribe(store, Recorder())
+    recorder = await subscribe(watchful, Recorder())
     asyncio.get_running_loop().call_soon(time.sleep, 2.5)  # by a handler that blocks
-    await store.create("default", TYPE, changed(1))
+    await watchful.create("default", TYPE, changed(1))
     await recorder.until_events(1)
     assert recorder.interruptions == 0
     assert stomp_proxy.connections == 1

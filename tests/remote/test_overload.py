@@ -149,3 +149,15 @@ async def test_closing_finishes_what_is_under_way(server: Ports) -> None:
         await store.create("default", "T", EVENTS)
     async with store:  # it may be opened again
         await store.create("default", "T", EVENTS)
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_away(server: Ports) -> None:
+    async with Proxy(server.http) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+    store = await RemoteEventStore(url).__aenter__()  # where nobody listens any more
+    creating = asyncio.ensure_future(store.create("default", "T", EVENTS))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):  # retry_for is 30
+        await store.__aexit__(None, None, None)
+    with pytest.raises(ServiceUnavailable, match="nothing was written"):
+        await creating

@@ -146,7 +146,12 @@ class Calls:
             raise self._given_up(error, in_doubt=True, writing=True) from None
 
     def _given_up(self, failure: Exception, *, in_doubt: bool, writing: bool) -> ServiceUnavailable:
-        text = f"{self._address}: {failure}; given up, as retry_for is {self._retry_for:g} seconds"
+        why = (
+            "the event store is closing"
+            if self._closing.done()
+            else f"retry_for is {self._retry_for:g} seconds"
+        )
+        text = f"{self._address}: {failure}; given up, as {why}"
         if writing:
             text += "; whether it was written is not known" if in_doubt else "; nothing was written"
         return ServiceUnavailable(text)

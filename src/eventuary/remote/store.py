@@ -62,11 +62,14 @@ class RemoteEventStore:
     """Satisfies ``EventStore``. Opened without a call: a server that starts later is waited for.
 
     ``url``: as ``ServerAddress`` reads it. ``tls``: for https, whom to trust; by default, the
-    authorities that the system trusts. ``retry_for``: seconds for which a call, or a first
-    subscribe, is tried until it raises ServiceUnavailable; subscriptions that were there are mended
-    for ever. ``answer_timeout``: seconds within which a call must be answered. ``connections``: how
-    many calls may be under way at once. ``heart_beat``: the server must be heard from every so many
-    seconds (1 at least; 0: it need not), or a subscription's connection counts as broken.
+    authorities that the system trusts, or those in ``SSL_CERT_FILE``. Durations are in seconds.
+
+    - ``retry_for``: so long a call, or a first subscribe, is tried until it raises
+      ServiceUnavailable; subscriptions that were there are mended for ever.
+    - ``answer_timeout``: within so long a call must be answered.
+    - ``connections``: so many calls may be under way at once.
+    - ``heart_beat``: the server must be heard from every so often (1 at least; 0: it need not), or
+      a subscription's connection counts as broken.
     """
 
     def __init__(
