@@ -16,7 +16,16 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import bulk, creates, deliveries, finds, framework, full_store, memory
+from bench import (
+    bulk,
+    creates,
+    deliveries,
+    finds,
+    framework,
+    full_store,
+    memory,
+    place_order,
+)
 from bench.row import QUICK, Effort, Row, missed
 
 _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
@@ -27,6 +36,7 @@ _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
     "full_store": full_store.measure,
     "memory": memory.measure,
     "framework": framework.measure,
+    "place_order": place_order.measure,
 }
 
 
