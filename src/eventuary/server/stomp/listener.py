@@ -3,11 +3,10 @@
 import asyncio
 import ssl
 
-from eventuary.event_store import EventStore
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator
 from eventuary.server.stomp.connection import StompConnection
-from eventuary.server.stomp.session import Session, Wire
+from eventuary.server.stomp.session import Session, Store, Wire
 
 #: Connections that the kernel keeps until they are accepted.
 _BACKLOG = 1024
@@ -22,7 +21,7 @@ _GRACE = 3.0
 class StompListener:
     """Listens from ``start`` to ``stop``; WebSockets get their sessions here as well."""
 
-    def __init__(self, store: EventStore, authenticator: Authenticator, limits: Limits) -> None:
+    def __init__(self, store: Store, authenticator: Authenticator, limits: Limits) -> None:
         self.limits = limits
         self.authenticator = authenticator
         self._store = store
@@ -70,9 +69,9 @@ class StompListener:
             if not self._sessions:
                 self._empty.set()
             session.close()
-            task = asyncio.get_running_loop().create_task(session.leave())
-            self._endings.add(task)
-            task.add_done_callback(self._endings.discard)
+            if session.leaving is not None and not session.leaving.done():
+                self._endings.add(session.leaving)
+                session.leaving.add_done_callback(self._endings.discard)
 
     async def stop(self) -> None:
         """Accept nothing more, tell every subscriber, and let them go."""

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import uuid4
 
+from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import EventuaryError
 from eventuary.event_store import EventStore
 from eventuary.limits import Limits
@@ -63,14 +64,22 @@ class Wire(Protocol):
         """Bring bytes again."""
 
 
+class Store(EventStore, Protocol):
+    """What subscribes for the clients."""
+
+    @property
+    def policy(self) -> DeliveryPolicy:
+        """The rules of delivery of subscriptions that set none of their own."""
+
+
 class Session:
     """Give it what arrives (``receive``); tell it when the wire is full (``pause``), has room
-    (``resume``), or is gone (``close``, then ``leave``).
+    (``resume``), or is gone (``close``). ``leaving`` is done when nothing of it is left.
     """
 
     def __init__(
         self,
-        store: EventStore,
+        store: Store,
         authenticator: Authenticator,
         limits: Limits,
         wire: Wire,
@@ -93,6 +102,7 @@ class Session:
         self._worker: asyncio.Task[None] | None = None
         self._owed: list[bytes] = []
         self._flusher: asyncio.Task[None] | None = None
+        self.leaving: asyncio.Task[None] | None = None
 
     @property
     def closed(self) -> bool:
@@ -151,8 +161,8 @@ class Session:
             for subscribed in list(self._by_number.values()):
                 subscribed.resume()
 
-    async def leave(self) -> None:
-        """Leave all subscriptions; the conversation is over."""
+    async def _leave(self) -> None:
+        """Leave all subscriptions: others get their swimlanes, however long the wire lingers."""
         for task in (self._worker, self._flusher):
             if task is not None:
                 await asyncio.wait([task])  # what it is about to leave, it must leave
@@ -183,12 +193,15 @@ class Session:
 
     def close(self) -> None:
         """End the conversation without a word."""
+        if self.state is State.CLOSED:
+            return
         self.state = State.CLOSED
         self._waiting.clear()
         # Nothing is written any more: nothing may count as delivered.
         self.pause()
         if self._heart_beat is not None:
             self._heart_beat.stop()
+        self.leaving = asyncio.get_running_loop().create_task(self._leave())
 
     # ── Frames ────────────────────────────────────────────────────────────────────────────────
 
