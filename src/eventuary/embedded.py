@@ -58,6 +58,11 @@ class EmbeddedEventStore:
         return self.engine.head
 
     @property
+    def policy(self) -> DeliveryPolicy:
+        """The rules of delivery of subscriptions that set none of their own."""
+        return self._dispatcher.policy
+
+    @property
     def statistics(self) -> Statistics:
         """What has happened since the start."""
         return self._dispatcher.statistics

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.opening import open_engine
 from eventuary.limits import Limits
@@ -45,9 +46,10 @@ class RunningServer:
         keys: bool = True,
         longest_wait: float = 60.0,
         limits: Limits = LIMITS,
+        policy: DeliveryPolicy | None = None,
     ) -> None:
         self.limits = limits
-        self.store = EmbeddedEventStore(open_engine(f"sqlite:{path}"), limits=limits)
+        self.store = EmbeddedEventStore(open_engine(f"sqlite:{path}"), limits=limits, policy=policy)
         self.authenticator = KeyAuthenticator([ApiKey(*ADMIN)] if keys else [], allow_open=not keys)
         self.sources = FixedSources()
         self.url = ""

@@ -1,14 +1,15 @@
 """The operator's verbs on subscriptions, from outside, on ones that are really consumed."""
 
 import asyncio
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import quote
 
 import httpx
 import msgspec
 import pytest
 
-from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.errors import BadRequest
 from eventuary.server.v1.subscriptions import PolicyRequest
 from tests.event_store.recorder import PATIENCE, Recorder
@@ -214,10 +215,31 @@ async def test_a_bad_policy_is_named(
     assert names in refused(answer, 400, "bad_request")
 
 
+async def test_what_a_policy_leaves_out_is_as_the_server_was_told(tmp_path: Path) -> None:
+    """And the document says so."""
+    default = DeliveryPolicy(
+        window=7, ack_timeout=8.5, max_attempts=3, on_dead_letter=OnDeadLetter.CONTINUE
+    )
+    running = RunningServer(tmp_path / "eventuary.db", policy=default)
+    await running.start()
+    await Subscriber(running).connect()
+    async with running.client() as client:
+        answer = await client.put(f"{URL}/sub/policy", json={"maxAttempts": 4.0})
+        told = msgspec.to_builtins(default)
+        assert answer.json()["policy"] == {**told, "maxAttempts": 4}
+        answer = await client.put(f"{URL}/sub/policy", json={})
+        assert answer.json()["policy"] == told
+        document = (await client.get("/openapi.json")).json()
+    await running.stop()
+    documented = document["components"]["schemas"]["PolicyRequest"]["properties"]
+    assert {name: field["default"] for name, field in documented.items()} == told
+    assert documented["window"]["type"] == documented["maxAttempts"]["type"] == "integer"
+
+
 def test_the_documented_policy_is_deliverys_own() -> None:
-    assert PolicyRequest().policy() == DeliveryPolicy()
+    assert PolicyRequest().over(DeliveryPolicy()) == DeliveryPolicy()
     for field in msgspec.structs.fields(PolicyRequest):
-        limits = getattr(field.type, "__metadata__", [msgspec.Meta()])[0]
+        limits = get_args(get_args(field.type)[0])[1]
         for value, outside in ((limits.ge, -0.0001), (limits.le, 1)):
             if value is None:
                 assert field.name == "on_dead_letter"

@@ -50,7 +50,7 @@ def make_app(
         *HealthRoutes(store, sources, limits).operations(),
         *MetricRoutes(store, sources, answers).operations(),
     ]
-    described = msgspec.json.encode(document(operations, limits))
+    described = msgspec.json.encode(document(operations, limits, store.policy))
     app = Starlette(
         routes=[
             *routes_of(operations, authenticator, limits.body_size, answers),

@@ -5,6 +5,9 @@ Kept apart from the structs, which are decoded on the hot path and checked once,
 
 from collections.abc import Mapping
 
+import msgspec
+
+from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.limits import Limits
 from eventuary.validation import MOST_NAME_CHARACTERS, MOST_TOKEN_CHARACTERS
 
@@ -70,8 +73,8 @@ _UPDATE_OR_CREATION: Constraint = {
 WHOLE: Mapping[str, Constraint] = {"EntityAppend": _UPDATE_OR_CREATION}
 
 
-def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
-    """Return constraints by struct and property."""
+def body_constraints(limits: Limits, policy: DeliveryPolicy) -> dict[str, dict[str, Constraint]]:
+    """Return constraints by struct and property; ``policy`` is what a PolicyRequest fills up."""
     data: Constraint = {
         "maxLength": limits.event_data_size,
         "description": f"At most {limits.event_data_size} bytes of UTF-8; never interpreted.",
@@ -84,6 +87,11 @@ def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
         "triggeringEventToken": TOKEN,
         "events": events,
     }
+    rules: dict[str, Constraint] = {
+        name: {"default": value} for name, value in msgspec.to_builtins(policy).items()
+    }
+    for name in ("window", "maxAttempts"):
+        rules[name] = {**rules[name], "type": "integer"}
     snapshot: dict[str, Constraint] = {"snapshotType": {"maxLength": 1024}, "json": data}
     return {
         "NewEvent": {"eventType": NAME, "eventData": data, "metadata": data},
@@ -94,6 +102,7 @@ def body_constraints(limits: Limits) -> dict[str, dict[str, Constraint]]:
         "UpdateRequest": writing,
         "EntityAppend": writing,
         "AppendsRequest": {"appends": {"minItems": 1, "maxItems": limits.appends_per_call}},
+        "PolicyRequest": rules,
         "NewKeyRequest": {"keyId": KEY_ID, "spaces": {"items": {"type": "string", **SEGMENT}}},
         "FindQuery": {"triggeringEventToken": {**TOKEN, "minLength": 0}},
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import (
     BadRequest,
     EventuaryError,
@@ -63,15 +64,18 @@ people. Success is always 200. An unknown path answers 404, a method that a path
 405, and a 500 is a defect of ours. A request that fails has stored nothing."""
 
 
-def document(operations: Sequence[Operation], limits: Limits) -> _Json:
-    """Return the document; ``msgspec.json.encode`` makes it text."""
+def document(operations: Sequence[Operation], limits: Limits, policy: DeliveryPolicy) -> _Json:
+    """Return the document of a server with these limits and default rules of delivery.
+
+    ``msgspec.json.encode`` makes it text.
+    """
     structs = list(dict.fromkeys(_structs(operations)))
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
     for schema in schemas.values():
         schema["description"] = _for_readers(schema["description"])
     for name, constraint in WHOLE.items():
         schemas[name].update(constraint)
-    for name, constraints in body_constraints(limits).items():
+    for name, constraints in body_constraints(limits, policy).items():
         for field, constraint in constraints.items():
             if name in schemas and field in schemas[name]["properties"]:
                 constrain(schemas[name]["properties"][field], constraint)

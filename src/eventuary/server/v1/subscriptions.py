@@ -41,51 +41,75 @@ class ResetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PolicyRequest(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """The rules of delivery: what is left out takes the value shown. Durations are in seconds."""
+    """The rules of delivery: what is left out takes the server's default, which is the value
+    shown. Durations are in seconds.
+    """
 
-    window: Annotated[
-        float, whole(1, 10_000, "Most messages of a swimlane that wait to be acknowledged.")
-    ] = 128
-    ack_timeout: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0.05,
-            le=86_400,
-            description="Without an acknowledgement for so long, the oldest message comes again.",
-        ),
-    ] = 300.0
-    max_attempts: Annotated[
-        float, whole(1, 1_000_000, "Deliveries of an event before it is a dead letter.")
-    ] = 10
-    first_pause: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0.001, le=86_400, description="Before the second delivery; doubled for each after."
-        ),
-    ] = 0.5
-    longest_pause: Annotated[
-        float, msgspec.Meta(ge=0.001, le=86_400, description="Between two deliveries, at most.")
-    ] = 60.0
-    on_dead_letter: Annotated[
-        OnDeadLetter,
-        msgspec.Meta(
-            description=(
-                "`wait`: a swimlane with a dead letter waits for an operator, as order matters "
-                "more; `continue`: it goes on."
-            )
-        ),
-    ] = OnDeadLetter.WAIT
+    window: (
+        Annotated[
+            float, whole(1, 10_000, "Most messages of a swimlane that wait to be acknowledged.")
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    ack_timeout: (
+        Annotated[
+            float,
+            msgspec.Meta(
+                ge=0.05,
+                le=86_400,
+                description=(
+                    "Without an acknowledgement for so long, the oldest message comes again."
+                ),
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    max_attempts: (
+        Annotated[float, whole(1, 1_000_000, "Deliveries of an event before it is a dead letter.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    first_pause: (
+        Annotated[
+            float,
+            msgspec.Meta(
+                ge=0.001,
+                le=86_400,
+                description="Before the second delivery; doubled for each after.",
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    longest_pause: (
+        Annotated[
+            float,
+            msgspec.Meta(ge=0.001, le=86_400, description="Between two deliveries, at most."),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    on_dead_letter: (
+        Annotated[
+            OnDeadLetter,
+            msgspec.Meta(
+                description=(
+                    "`wait`: a swimlane with a dead letter waits for an operator, as order matters "
+                    "more; `continue`: it goes on."
+                )
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
-    def policy(self) -> DeliveryPolicy:
-        """Return the rules as delivery knows them."""
-        return DeliveryPolicy(
-            window=int(self.window),
-            ack_timeout=self.ack_timeout,
-            max_attempts=int(self.max_attempts),
-            first_pause=self.first_pause,
-            longest_pause=self.longest_pause,
-            on_dead_letter=self.on_dead_letter,
-        )
+    def over(self, default: DeliveryPolicy) -> DeliveryPolicy:
+        """Return the rules that result, with those of ``default`` where none is given."""
+        given = {
+            name: value
+            for name in self.__struct_fields__
+            if (value := getattr(self, name)) is not msgspec.UNSET
+        }
+        for name in ("window", "max_attempts"):
+            if name in given:
+                given[name] = int(given[name])
+        return msgspec.structs.replace(default, **given)
 
 
 class CaughtUpQuery(msgspec.Struct, frozen=True):
@@ -164,7 +188,7 @@ class SubscriptionRoutes:
         """Deliver by other rules."""
         request = await call.body(self._policy)
         await self._subscriptions.change_policy(
-            call.space, call.segment("subscriberId"), request.policy()
+            call.space, call.segment("subscriberId"), request.over(self._store.policy)
         )
         return await self._status(call)
 
@@ -302,7 +326,9 @@ class SubscriptionRoutes:
                 name="changePolicy",
                 tag=tag,
                 summary="Change the rules of delivery",
-                description="From the next delivery on. What is left out takes its default.",
+                description=(
+                    "From the next delivery on. What is left out takes the server's default."
+                ),
                 access=Access.WRITE,
                 handle=self.change_policy,
                 body=PolicyRequest,
