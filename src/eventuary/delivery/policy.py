@@ -1,10 +1,20 @@
 """The rules of a subscription's delivery: how much may be under way, and what failure leads to."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
 from eventuary.errors import BadRequest
+
+#: The least and the most that a rule may be.
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "window": (1, 10_000),
+    "ack_timeout": (0.05, 86_400),
+    "max_attempts": (1, 1_000_000),
+    "first_pause": (0.001, 86_400),
+    "longest_pause": (0.001, 86_400),
+}
 
 
 class OnDeadLetter(StrEnum):
@@ -35,13 +45,7 @@ class DeliveryPolicy(msgspec.Struct, frozen=True, rename="camel"):
 
     def check(self) -> None:
         """Raise BadRequest, naming the field and its limits, for rules that can't be followed."""
-        for name, low, high in (
-            ("window", 1, 10_000),
-            ("ack_timeout", 0.05, 86_400),
-            ("max_attempts", 1, 1_000_000),
-            ("first_pause", 0.001, 86_400),
-            ("longest_pause", 0.001, 86_400),
-        ):
+        for name, (low, high) in BOUNDS.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise BadRequest(f"{name}: {value} is outside {low}..{high}")

@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from eventuary.delivery.consumer import AckMode, Consumer, Delivery
-from eventuary.delivery.policy import DeliveryPolicy
-from eventuary.errors import BadRequest
+from eventuary.server.stomp.delivery_policy import parse_delivery_policy
 from eventuary.server.stomp.destination import parse_destination
 from eventuary.server.stomp.messages import MessageWriter
 from eventuary.stomp_frames import Frame, FrameError, unescape
 
 if TYPE_CHECKING:
     from eventuary.server.stomp.session import Session
-
-_decode_policy = msgspec.json.Decoder(DeliveryPolicy).decode
 
 
 class Subscribed:
@@ -69,19 +64,6 @@ class Subscribed:
         await self.consumer.close()
 
 
-def _policy(session: "Session", frame: Frame) -> DeliveryPolicy | None:
-    """Return the rules of delivery that a SUBSCRIBE may bring in a header of ours."""
-    value = frame.headers.get("delivery-policy")
-    if value is None:
-        return None
-    try:
-        return _decode_policy(unescape(value, session.version))
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"delivery-policy: {error}") from None
-    except RecursionError:
-        raise BadRequest("delivery-policy: is nested too deeply") from None
-
-
 async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed:
     """Carry out a SUBSCRIBE. Raises FrameError, BadRequest, Forbidden or ServiceUnavailable."""
     raw = frame.headers.get("destination")
@@ -91,6 +73,7 @@ async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed
     if mode not in ("", "auto", "client", "client-individual"):
         raise FrameError(f"ack: {mode[:40]!r} is none of auto, client, client-individual")
     destination = parse_destination(raw)
+    policy = frame.headers.get("delivery-policy")
     if session.principal is None:
         raise FrameError("SUBSCRIBE comes before CONNECT")
     session.principal.require(destination.space, write=False)
@@ -108,6 +91,8 @@ async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed
         progress_notifications=destination.progress_notifications,
         # Acknowledgement is explicit unless the client says otherwise (rule 6).
         ack_mode=AckMode(mode) if mode else AckMode.INDIVIDUAL,
-        policy=_policy(session, frame),
+        policy=None
+        if policy is None
+        else parse_delivery_policy(unescape(policy, session.version), session.store.policy),
     )
     return subscribed
