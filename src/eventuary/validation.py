@@ -59,7 +59,10 @@ def check_subscriber_id(subscriber_id: str) -> None:
 
 
 def check_selection(selection: Mapping[str, Sequence[str]], limits: Limits) -> None:
-    """A selection names at most so many event types, each of an acceptable name."""
+    """A selection names event types: one at least, at most so many, each of an acceptable name.
+
+    One that names none would wait for ever: the subscriber meant something else.
+    """
     number = 0
     for entity_type, names in selection.items():
         _check_name(
@@ -73,6 +76,11 @@ def check_selection(selection: Mapping[str, Sequence[str]], limits: Limits) -> N
                 _FORBIDDEN,
                 "control characters or surrogates",
             )
+    if number == 0:
+        raise BadRequest(
+            f"entityTypesAndEvents: {str(dict(selection))[:80]} names no event type; 1 at least is "
+            'needed, as in {"orders.Order": ["OrderCreated"]}'
+        )
     if number > limits.event_types_per_subscription:
         raise BadRequest(
             f"entityTypesAndEvents: {number} event types, over the limit "

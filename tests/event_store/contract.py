@@ -501,3 +501,10 @@ class EventStoreContract(ABC):
         many = {ORDER: [f"E{number}" for number in range(1001)]}
         with pytest.raises(BadRequest, match=r"1001 event types, over the limit .* of 1000"):
             await store.subscribe("default", "view", many, Recorder())
+    @pytest.mark.parametrize("selection", [{}, {"Order": []}, {"Order": [], "Customer": []}])
+    async def test_a_selection_of_nothing_is_refused(
+        self, store: EventStore, selection: dict[str, list[str]]
+    ) -> None:
+        with pytest.raises(BadRequest, match=r"entityTypesAndEvents: \{.*\} names no event type"):
+            await store.subscribe("default", "nothing", selection, Recorder())
+

@@ -84,6 +84,11 @@ REFUSED = [
     ('{"subscriberId": 1, "entityTypesAndEvents": {}}', "subscriberId"),
     ('{"subscriberId": "s", "entityTypesAndEvents": []}', "entityTypesAndEvents"),
     ('{"subscriberId": "s", "entityTypesAndEvents": {"A": "B"}}', "entityTypesAndEvents"),
+    ('{"subscriberId": "s", "entityTypesAndEvents": {}}', "entityTypesAndEvents: {} names no"),
+    (
+        '{"subscriberId": "s", "entityTypesAndEvents": {"A": [], "B": []}}',
+        "entityTypesAndEvents: {'A': [], 'B': []} names no event type; 1 at least is needed",
+    ),
     ('{"subscriberId": "s", "entityTypesAndEvents": {"A": [1]}}', "entityTypesAndEvents"),
     ('{"subscriberId": "s", "entityTypesAndEvents": {"A": ["\\u0007"]}}', "entityTypesAndEvents"),
     ('{"subscriberId": "", "entityTypesAndEvents": {}}', "subscriberId"),

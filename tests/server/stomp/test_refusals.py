@@ -130,7 +130,7 @@ async def test_escapes_that_a_version_has_not(
 async def test_an_id_that_is_taken(stomp: StompSide) -> None:
     wire = await stomp.connect()
     await wire.log_in()
-    await wire.subscribe("one", {}, name="x")
+    await wire.subscribe("one", {"Order": ["Ordered"]}, name="x")
     await wire.send(frame("SUBSCRIBE", {"id": "x", "destination": DESTINATION, "receipt": "r"}))
     await wire.refused("id", "'x'", receipt="r")
 
