@@ -29,7 +29,7 @@ DELIVERY = tuple(
 )
 
 #: Seconds within which, when nothing is broken any more, everything has been delivered.
-_PATIENCE = 90.0
+_PATIENCE = 120.0
 
 
 class Crew:
@@ -80,12 +80,17 @@ class Crew:
             if each.failure is not None:
                 raise each.failure
 
-    def wait_for_work(self, calls: int, seconds: float = 60) -> None:
-        """Return when so many more appends have been acknowledged."""
-        goal = self.acknowledged + calls
+    def wait_for_work(self, calls: int, *, since: int | None = None, seconds: float = 60) -> None:
+        """Return when so many appends have been acknowledged since now, or since there were some.
+
+        Raises AssertionError when that takes longer.
+        """
+        goal = (self.acknowledged if since is None else since) + calls
 
         def reached() -> bool:
             self.check()
+            if self._run.quiet:
+                self._run.say(self.score)
             return self.acknowledged >= goal
 
         wait_until(reached, f"{calls} more appends are acknowledged", patience=seconds)

@@ -48,7 +48,7 @@ def _start(server: ServerProcess, chance: random.Random) -> None:
 
 
 def test_kills(start: Start, begin: Begin) -> None:
-    run = begin(150)
+    run = begin(130)
     server = start(*DELIVERY)
     crew = Crew(run, server.url, server.stomp_port)
     ends = 0

@@ -105,7 +105,7 @@ async def _round(server: ServerProcess, run: Run, usual: int) -> None:
 
 
 async def test_rubbish(start: Start, begin: Begin) -> None:
-    run = begin(70)
+    run = begin(60)
     server = start(*_LIMITS)
     with Rest(server.url, space=_BIG) as rest:
         rest.create("Thing", [Event("Made", "x" * 50_000)] * 60, entity_id="big")

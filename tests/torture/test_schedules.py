@@ -15,7 +15,7 @@ _EXAMPLES = 25
 
 
 def test_schedules(begin: Begin) -> None:
-    run = begin(80)
+    run = begin(70)
     played = steps_played = 0
 
     @settings(
