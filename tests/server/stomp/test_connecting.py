@@ -58,7 +58,7 @@ async def test_line_ends_may_have_carriage_returns(stomp: StompSide) -> None:
     await wire.send(b"\r\n\r\nCONNECT\r\naccept-version:1.2\r\nhost:x\r\nlogin:a\r\n\r\n\0\r\n")
     assert (await wire.frame()).headers["version"] == b"1.2"
     await wire.send(
-        b'SUBSCRIBE\r\nid:1\r\ndestination:{"subscriberId"\\c"s","entityTypesAndEvents"\\c{}}\r\n'
+        b'SUBSCRIBE\r\nid:1\r\ndestination:{"subscriberId"\\c"s","entityTypesAndEvents"\\c{"A"\\c["E"]}}\r\n'
         b"receipt:r\r\n\r\n\0"
     )
     assert (await wire.frame()).headers == {"receipt-id": b"r"}
@@ -85,7 +85,7 @@ async def test_what_is_no_heart_beat(stomp: StompSide) -> None:
     for asked in ("", "1", "1,", ",1", "-1,1", "1,2,3", "a,b", "1.5,1", "١,٢", "1," + "9" * 60):
         wire = await stomp.connect()
         await wire.send(frame("CONNECT", {"accept-version": "1.2", "heart-beat": asked}))
-        await wire.refused("heart-beat", "milliseconds")
+        await wire.refused(f"heart-beat: '{asked[:40]}' is not two numbers of milliseconds")
 
 
 async def test_heart_beats_come_as_agreed(stomp: StompSide) -> None:
@@ -115,7 +115,7 @@ async def test_heart_beats_come_as_agreed(stomp: StompSide) -> None:
     keeping_busy.cancel()
     assert busy.heart_beats == 0
     for wire in (silent, quiet):
-        await wire.subscribe(f"still {wire is silent}", {})
+        await wire.subscribe(f"still {wire is silent}", {"Order": ["Ordered"]})
     assert quiet.heart_beats == 0
 
 

@@ -129,9 +129,8 @@ async def test_the_time_to_connect_is_no_limit_afterwards(open_stomp: Opening) -
         await wire.log_in()
         await wire.send(b"SUBSCRIBE\n")  # a frame may take its time then
         await late.refused("request_timeout")
-        await wire.send(
-            b'id:1\ndestination:{"subscriberId"\\c"s","entityTypesAndEvents"\\c{}}\nreceipt:r\n\n\0'
-        )
+        destination = destination_of("1.2", "s", TYPES)
+        await wire.send(b"id:1\ndestination:%b\nreceipt:r\n\n\0" % destination)
         assert (await wire.frame()).headers == {"receipt-id": b"r"}
 
 
