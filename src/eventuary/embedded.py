@@ -15,7 +15,7 @@ from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.delivery.statistics import Statistics
 from eventuary.delivery.subscriptions import Subscriptions
 from eventuary.engines.engine import Committed, Engine, LogPage, LogQuery
-from eventuary.errors import BadRequest, EventuaryError, ServiceUnavailable
+from eventuary.errors import BadRequest, ConfigurationError, EventuaryError, ServiceUnavailable
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import Append, Appended, Entity, EntityEvent, NewEvent, NewSnapshot
 from eventuary.ids import ZERO_ID, parse_id
@@ -50,6 +50,7 @@ class EmbeddedEventStore:
         self._dispatcher.policy.check()
         self.subscriptions = Subscriptions(self._dispatcher)
         self._followers: set[asyncio.Future[None]] = set()
+        self._open = False
         self._stopping = False
 
     @property
@@ -98,14 +99,19 @@ class EmbeddedEventStore:
 
     async def start(self) -> None:
         """Open the engine. Raises ConfigurationError."""
+        if self._open:
+            raise ConfigurationError("the event store is open already")
         await self.engine.start(self._committed)
+        self._stopping = False
         self._dispatcher.start()
+        self._open = True
 
     async def stop(self, reason: str = "the server is shutting down") -> None:
         """Tell consumers and followers, make everything durable, close the engine."""
         self._stopping = True
         self._wake_followers()
         await self._dispatcher.stop(reason)
+        self._open = False
         await self.engine.stop()
 
     def create(
@@ -178,6 +184,7 @@ class EmbeddedEventStore:
         check_entity_id(entity_id)
         after = ZERO_ID if after is None else parse_id(after, "after")
         self.statistics.loads += 1
+        self._require_open()
         return self.engine.history(space, entity_type, entity_id, after)
 
     def store_snapshot(
@@ -194,6 +201,7 @@ class EmbeddedEventStore:
         check_entity_id(entity_id)
         check_snapshot(snapshot, self.limits)
         version = parse_id(entity_version, "entityVersion")
+        self._require_open()
         return self.engine.store_snapshot(space, entity_type, entity_id, version, snapshot)
 
     def load(
@@ -211,6 +219,7 @@ class EmbeddedEventStore:
         if triggering_event_token is not None:
             check_token(triggering_event_token)
         self.statistics.loads += 1
+        self._require_open()
         return self.engine.load(space, entity_type, entity_id, triggering_event_token)
 
     async def subscribe(
@@ -232,6 +241,7 @@ class EmbeddedEventStore:
         check_space(space)
         check_subscriber_id(subscriber_id)
         check_selection(selection, self.limits)
+        self._require_open()
         return await self._dispatcher.subscribe(
             space,
             subscriber_id,
@@ -247,6 +257,7 @@ class EmbeddedEventStore:
     def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:
         """Read a page of a space's log."""
         check_space(query.space)
+        self._require_open()
         return self.engine.read_log(query)
 
     async def head_after(self, position: int) -> int:
@@ -273,8 +284,13 @@ class EmbeddedEventStore:
         self._admit(1, append.characters)
         return self.engine.append(append)
 
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ServiceUnavailable("the event store is not open: use it within `async with`")
+
     def _admit(self, appends: int, characters: int) -> None:
         """Raise ServiceUnavailable when as much waits for the disk as may."""
+        self._require_open()
         if self._stopping:
             raise ServiceUnavailable("the server is shutting down")
         limits = self.limits

@@ -13,7 +13,7 @@ EventuaryError
 │   ├── OptimisticLockError     load again, decide again, append again
 │   ├── DuplicateEvent          the triggering event was applied already: nothing is left to do
 │   └── EntityTemporarilyUnavailable   try again
-└── ServiceUnavailable          nothing was written; try again after a second
+└── ServiceUnavailable          try again after a second
 
 ``code`` and ``status`` are those of the REST protocol (protocol.md, section 2, "Errors").
 The explanation is the exception's text.
@@ -110,7 +110,10 @@ class EntityTemporarilyUnavailable(Conflict):
 
 
 class ServiceUnavailable(EventuaryError):
-    """Overload, or storage that can't be reached; nothing was written."""
+    """Overload, or storage that can't be reached; nothing was written.
+
+    Except where the text says that this is not known: a remote store's call whose answer was lost.
+    """
 
     code = "service_unavailable"
     status = 503

@@ -141,6 +141,30 @@ class EventStoreContract(ABC):
         assert entity.events == []
         assert entity.snapshot is not None
 
+    # ── open and closed ───────────────────────────────────────────────────────────────────────
+
+    async def test_it_may_be_opened_again_and_refuses_calls_in_between(self) -> None:
+        store = await self.open()
+        recorder = await self.subscribe(store, Recorder())
+        first = await store.create("default", ORDER, created(1))
+        await recorder.until_events(1)
+        assert recorder.consumer is not None
+        await recorder.consumer.flush()
+        await self.shut(store)
+        with pytest.raises(ServiceUnavailable):
+            await store.create("default", ORDER, created(2))
+        with pytest.raises(ServiceUnavailable):
+            await store.load("default", ORDER, first.entity_id)
+        with pytest.raises(ServiceUnavailable):
+            await store.history("default", ORDER, first.entity_id)
+        with pytest.raises(ServiceUnavailable):
+            await store.subscribe("default", "view", SELECTION, Recorder())
+        async with store:
+            await store.create("default", ORDER, created(3))
+            again = await self.subscribe(store, Recorder())
+            await again.until_events(1)
+            assert again.data == ["3"]
+
     # ── looking back, snapshots ───────────────────────────────────────────────────────────────
 
     async def test_a_history_is_whole_whatever_snapshot_there_is(self, store: EventStore) -> None:
@@ -373,6 +397,33 @@ class EventStoreContract(ABC):
         await again.until_events(3)
         assert sorted(again.data) == sorted(d.event.event_data for d in recorder.events[7:])
 
+    async def test_a_cumulative_answer_does_not_cover_what_a_refusal_voided(
+        self, store: EventStore
+    ) -> None:
+        one = await store.create("default", ORDER, created(0), entity_id="one")
+        await store.append(
+            "default", ORDER, "one", one.entity_version, [*created(1), *created(2), *created(3)]
+        )
+        await store.create("default", ORDER, [NewEvent("OrderCreated", "last")], entity_id="other")
+        slow = DeliveryPolicy(first_pause=60)
+        recorder = await self.subscribe(
+            store,
+            Recorder(acknowledging=False),
+            ack_mode=AckMode.CUMULATIVE,
+            policy=slow,
+        )
+        await recorder.until_events(5)
+        assert recorder.consumer is not None
+        by_data = {delivery.event.event_data: delivery for delivery in recorder.events}
+        refused, last = by_data["1"], by_data["last"]
+        assert refused.swimlane != last.swimlane
+        assert recorder.consumer.refuse(refused.swimlane, refused.offset, "not now")
+        recorder.acknowledge([last])
+        await self.leave(recorder)
+        again = await self.subscribe(store, Recorder())
+        await again.until_events(3)
+        assert again.data == ["1", "2", "3"]
+
     async def test_automatic_acknowledgement_needs_no_answer(self, store: EventStore) -> None:
         recorder = await self.subscribe(store, Recorder(acknowledging=False), ack_mode=AckMode.AUTO)
         for number in range(300):
@@ -460,6 +511,13 @@ class EventStoreContract(ABC):
         assert recorder.data.count("0") <= 3
         assert recorder.data[-1] == "1"
 
+    @pytest.mark.parametrize("selection", [{}, {"Order": []}, {"Order": [], "Customer": []}])
+    async def test_a_selection_of_nothing_is_refused(
+        self, store: EventStore, selection: dict[str, list[str]]
+    ) -> None:
+        with pytest.raises(BadRequest, match=r"entityTypesAndEvents: \{.*\} names no event type"):
+            await store.subscribe("default", "nothing", selection, Recorder())
+
     async def test_a_bad_policy_is_refused(self, store: EventStore) -> None:
         with pytest.raises(BadRequest, match="window: 0 is outside"):
             await self.subscribe(store, Recorder(), policy=DeliveryPolicy(window=0))
@@ -501,10 +559,3 @@ class EventStoreContract(ABC):
         many = {ORDER: [f"E{number}" for number in range(1001)]}
         with pytest.raises(BadRequest, match=r"1001 event types, over the limit .* of 1000"):
             await store.subscribe("default", "view", many, Recorder())
-    @pytest.mark.parametrize("selection", [{}, {"Order": []}, {"Order": [], "Customer": []}])
-    async def test_a_selection_of_nothing_is_refused(
-        self, store: EventStore, selection: dict[str, list[str]]
-    ) -> None:
-        with pytest.raises(BadRequest, match=r"entityTypesAndEvents: \{.*\} names no event type"):
-            await store.subscribe("default", "nothing", selection, Recorder())
-

@@ -83,5 +83,5 @@ async def test_followers_are_woken_by_commits_and_by_the_end(url: str) -> None:
     await asyncio.sleep(0)
     await store.stop()
     assert await follower == 1
-    with pytest.raises(ServiceUnavailable, match="shutting down"):
+    with pytest.raises(ServiceUnavailable, match="not open"):
         store.create("default", "T", created())

@@ -99,7 +99,13 @@ class Consumption:
 
     def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
         """Say that a delivery failed."""
-        return self.subscription.refuse(self, swimlane, offset, reason)
+        refused = self.subscription.refuse(self, swimlane, offset, reason)
+        if refused and self._handed:
+            # It comes again, and what was handed over behind it: a later answer must not cover it.
+            self._handed = deque(
+                each for each in self._handed if each[0] != swimlane or each[1] < offset
+            )
+        return refused
 
     def pause(self) -> None:
         """Take no more for now."""

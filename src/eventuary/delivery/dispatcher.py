@@ -60,7 +60,12 @@ class Dispatcher:
         self._stopped = asyncio.Event()
 
     def start(self) -> None:
-        """Begin at the engine's head."""
+        """Begin at the engine's head; after ``stop``, anew."""
+        self.stopping = False
+        self._stopped.clear()
+        self._open.clear()
+        self._interested.clear()
+        self._moved.clear()
         self.loop = asyncio.get_running_loop()
         self.tail = Tail(self.engine.head)
         self._check_timer = self.loop.call_later(_CHECK_ANSWERS_EVERY, self._check_answers)
