@@ -132,18 +132,18 @@ class FrameParser:
         try:
             command = lines[0].rstrip(b"\r").decode("ascii")
         except UnicodeDecodeError:
-            raise FrameError(f"{lines[0][:40]!r} is not a STOMP command") from None
+            raise FrameError(f"{shown(lines[0], 40)} is not a STOMP command") from None
         headers: dict[str, bytes] = {}
         most = self._limits.header_line_size
         for line in lines[1:]:
             if len(line) > most:
                 raise FrameError(
-                    f"the header {line[:40].decode('latin-1')!r} has {len(line)} bytes, over the "
+                    f"the header {shown(line, 40)} has {len(line)} bytes, over the "
                     f"limit header_line_size of {most}"
                 )
             name, colon, value = line.partition(b":")
             if not colon:
-                raise FrameError(f"the header {line[:80].decode('latin-1')!r} has no colon")
+                raise FrameError(f"the header {shown(line, 80)} has no colon")
             if value.endswith(b"\r"):
                 value = value[:-1]
             headers.setdefault(name.strip().decode("latin-1"), value)
@@ -152,7 +152,7 @@ class FrameParser:
         if length is not None:
             text = length.strip()
             if not text.isdigit() or len(text) > 18:
-                raise FrameError(f"content-length: {length[:40]!r} is not a number of bytes")
+                raise FrameError(f"content-length: {shown(length, 40)} is not a number of bytes")
             self._length = int(text)
             if self._length > self._limits.frame_size:
                 raise FrameError(
@@ -175,6 +175,13 @@ def unescape(value: bytes, version: Version) -> str:
 def unescape_leniently(value: bytes) -> bytes:
     """Return a value with every known escape of any version undone, and others left alone."""
     return _ESCAPE.sub(lambda match: _UNESCAPED.get(match[1], match[0]), value)
+
+
+def shown(value: bytes, most: int) -> str:
+    """Return what an error shows of bytes that came: text in quotation marks, not over ``most``
+    characters; what is no UTF-8 in it is shown as U+FFFD.
+    """
+    return repr(value.decode("utf-8", "replace")[:most])
 
 
 def escape(value: str, version: Version) -> bytes:
@@ -210,4 +217,4 @@ def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise FrameError(f"a header is not UTF-8: {value[:80]!r}") from None
+        raise FrameError(f"a header is not UTF-8: {shown(value, 80)}") from None

@@ -73,12 +73,17 @@ def test_bytes_that_are_no_destination_are_refused(value: bytes) -> None:
         parse_destination(value)
 
 
+LIKE = '{"subscriberId": …, "entityTypesAndEvents": {…}}'
+
 REFUSED = [
-    ("", "destination"),
-    ("/topic/orders", "destination"),
-    ("{", "destination"),
-    ("[]", "destination"),
-    ("null", "destination"),
+    ("", "destination: expected JSON like"),
+    ("/queue/orders", f"destination: expected JSON like {LIKE}, got '/queue/orders'"),
+    ("x" * 1000, ", got '" + "x" * 80 + "'"),
+    ("ä: b", ", got 'ä: b'"),
+    ("[]", ", got '[]'"),
+    ("null", ", got 'null'"),
+    ("{", "destination: "),
+    ("{subscriberId}", "destination: JSON is malformed"),
     ("{}", "subscriberId"),
     ('{"subscriberId": "s"}', "entityTypesAndEvents"),
     ('{"subscriberId": 1, "entityTypesAndEvents": {}}', "subscriberId"),

@@ -5,7 +5,7 @@ import msgspec
 from eventuary.errors import BadRequest
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import DEFAULT_SPACE
-from eventuary.stomp_frames import unescape_leniently
+from eventuary.stomp_frames import shown, unescape_leniently
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -30,6 +30,9 @@ class _Wire(msgspec.Struct, rename="camel"):
     progress_notifications: object = None
 
 
+#: What a destination looks like, for those who sent another.
+_LIKE = '{"subscriberId": …, "entityTypesAndEvents": {…}}'
+
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
@@ -49,6 +52,11 @@ def parse_destination(value: bytes) -> Destination:
         except RecursionError:
             raise BadRequest("destination: is nested too deeply") from None
         except msgspec.DecodeError as error:
+            if not value.lstrip().startswith(b"{"):
+                raise BadRequest(
+                    f"destination: expected JSON like {_LIKE}, got "
+                    f"{shown(unescape_leniently(value), 80)}"
+                ) from None
             raise BadRequest(f"destination: {error}") from None
     options = wire.options if isinstance(wire.options, dict) else {}
     return Destination(

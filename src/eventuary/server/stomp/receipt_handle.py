@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from eventuary.stomp_frames import FrameError, unescape_leniently
+from eventuary.stomp_frames import FrameError, shown, unescape_leniently
 
 _AS_SENT = re.compile(
     rb'\{"id":"[^"]*","receiptHandle":\{"subscriberId":"[^"]*",'
@@ -55,5 +55,4 @@ def parse_receipt_handle(value: bytes) -> ReceiptHandle:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         return ReceiptHandle(handle.swimlane, handle.offset, handle.consumer)
-    shown = value[:120].decode("utf-8", "replace")
-    raise FrameError(f"{shown!r} is not the ack or message-id header of a MESSAGE")
+    raise FrameError(f"{shown(value, 120)} is not the ack or message-id header of a MESSAGE")

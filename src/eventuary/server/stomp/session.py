@@ -27,6 +27,7 @@ from eventuary.stomp_frames import (
     FrameParser,
     Version,
     escape,
+    shown,
     unescape,
     write_frame,
 )
@@ -289,8 +290,7 @@ class Session:
         identity = self._identity(frame)
         if identity in self._subscribed:
             raise FrameError(
-                f"id: there is a subscription {identity[:80].decode('utf-8', 'replace')!r} on this "
-                "connection already"
+                f"id: there is a subscription {shown(identity, 80)} on this connection already"
             )
         most = self.limits.subscriptions_per_connection
         if len(self._subscribed) >= most:
@@ -311,10 +311,7 @@ class Session:
         identity = self._identity(frame)
         subscribed = self._subscribed.pop(identity, None)
         if subscribed is None:
-            raise FrameError(
-                f"there is no subscription {identity[:80].decode('utf-8', 'replace')!r} on this "
-                "connection"
-            )
+            raise FrameError(f"there is no subscription {shown(identity, 80)} on this connection")
         self._by_number.pop(subscribed.number, None)
         await subscribed.leave()
         self._receipt(frame)
@@ -405,5 +402,5 @@ def _heart_beat(frame: Frame) -> tuple[int, int]:
     value = frame.headers.get("heart-beat", b"0,0").replace(b" ", b"")
     sends, comma, wants = value.partition(b",")
     if not comma or not sends.isdigit() or not wants.isdigit() or len(value) > 40:
-        raise FrameError(f"heart-beat: {value[:40]!r} is not two numbers of milliseconds")
+        raise FrameError(f"heart-beat: {shown(value, 40)} is not two numbers of milliseconds")
     return int(sends), int(wants)
