@@ -1,6 +1,7 @@
 """The SQLite engine: the contract, and what is SQLite's own: locks, files, versions, full disks."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from eventuary.engines.engine import Committed, Engine, LogQuery
 from eventuary.engines.opening import open_engine
-from eventuary.engines.sqlite.database import connect
+from eventuary.engines.sqlite.database import connect, make_file
 from eventuary.engines.sqlite.engine import SqliteEngine
 from eventuary.errors import BadRequest, ConfigurationError, ServiceUnavailable
 from eventuary.events import Append, Appended, Entity, NewEvent
@@ -25,6 +26,7 @@ class TestSqliteEngine(EngineContract):
         return SqliteEngine(self.path, swimlanes=8)
 
     async def test_a_commit_is_durable_and_journalled_ahead(self) -> None:
+        make_file(self.path)
         connection = connect(self.path, cache_bytes=65536)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -55,6 +57,39 @@ class TestSqliteEngine(EngineContract):
             await SqliteEngine(self.path.parent / "no" / "such.db", swimlanes=8).start(
                 lambda committed: None
             )
+
+    async def test_its_files_are_for_their_owner_alone(self) -> None:
+        umask = os.umask(0)
+        try:
+            async with self.started() as engine:
+                await engine.append(creation())
+                modes = {each.name: each.stat().st_mode & 0o777 for each in self._files()}
+        finally:
+            os.umask(umask)
+        name = self.path.name
+        assert modes == dict.fromkeys((name, f"{name}-wal", f"{name}-shm", f"{name}.lock"), 0o600)
+
+    async def test_the_permissions_of_a_database_that_is_there_stay(self) -> None:
+        async with self.started():
+            pass
+        self.path.chmod(0o640)
+        async with self.started() as engine:
+            await engine.append(creation())
+            modes = {each.name: each.stat().st_mode & 0o777 for each in self._files()}
+        assert modes[self.path.name] == modes[f"{self.path.name}-wal"] == 0o640
+
+    def _files(self) -> list[Path]:
+        return list(self.path.parent.iterdir())
+
+    @pytest.mark.parametrize("name", ["a b?mode=ro&x#y.db", "ü%20.db", "a\\b;'.db"])
+    async def test_its_file_may_have_any_name(self, name: str) -> None:
+        path = self.path.with_name(name)
+        engine = SqliteEngine(path, swimlanes=8)
+        await engine.start(lambda committed: None)
+        await engine.append(creation())
+        assert engine.keys.list_keys() == []
+        await engine.stop()
+        assert {each.name for each in self._files()} == {name, f"{name}.lock"}
 
     async def test_a_newer_schema_is_refused(self) -> None:
         async with self.started():

@@ -22,14 +22,31 @@ _APPLICATION_ID = 0x45767479
 _WAL_SIZE_LIMIT = 64 * 1024 * 1024
 
 
+def make_file(path: Path) -> None:
+    """Make an empty database that its owner alone may read and write; one that is there stays.
+
+    SQLite gives the files that it makes beside it the same permissions. Raises OSError.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+
+
 def connect(path: Path, *, cache_bytes: int, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection that commits durably, and that any one thread at a time may use.
+
+    The file is there: ``make_file`` makes it.
 
     Transactions are begun explicitly. ``synchronous=FULL``: a commit returns after its fsync.
     Raises ConfigurationError, with nothing changed, when another program has made the database.
     """
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=256
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None

@@ -21,7 +21,13 @@ from eventuary.engines.engine import (
 )
 from eventuary.engines.sqlite import subscriptions
 from eventuary.engines.sqlite.catalogue import Catalogue
-from eventuary.engines.sqlite.database import DatabaseLock, connect, opening, upgrade_schema
+from eventuary.engines.sqlite.database import (
+    DatabaseLock,
+    connect,
+    make_file,
+    opening,
+    upgrade_schema,
+)
 from eventuary.engines.sqlite.keys import SqliteKeyStore
 from eventuary.engines.sqlite.loading import load_entity, load_history
 from eventuary.engines.sqlite.log import count_events, read_page
@@ -67,6 +73,7 @@ class SqliteEngine:
             self._lock.__enter__()
         try:
             with opening(self._path):
+                make_file(self._path)
                 writing = self._connect(_WRITER_CACHE_BYTES, read_only=False)
                 upgrade_schema(writing)
                 self._catalogue = Catalogue(writing, self._default_swimlanes)
