@@ -91,6 +91,18 @@ class TestSqliteEngine(EngineContract):
         await engine.stop()
         assert {each.name for each in self._files()} == {name, f"{name}.lock"}
 
+    async def test_an_sqlite_that_is_too_old_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # No machine of ours has such an SQLite: the one there is says that it is old.
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 9))
+        with pytest.raises(ConfigurationError, match=r"SQLite 3\.36\.9, and 3\.37 or newer"):
+            await self.make().start(lambda committed: None)
+        assert self._files() == []
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 0))
+        async with self.started() as engine:
+            assert engine.head == 0
+
     async def test_a_newer_schema_is_refused(self) -> None:
         async with self.started():
             pass

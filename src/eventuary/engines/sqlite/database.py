@@ -12,6 +12,9 @@ from typing import Self
 
 from eventuary.errors import ConfigurationError, ServiceUnavailable
 
+#: The oldest SQLite that has what the schema is made of: STRICT tables.
+_OLDEST_SQLITE = (3, 37, 0)
+
 #: Milliseconds that a statement waits for another process's write (``eventuary keys``).
 _BUSY_TIMEOUT = 5_000
 
@@ -20,6 +23,17 @@ _APPLICATION_ID = 0x45767479
 
 #: Bytes to which the write-ahead log is cut back when a checkpoint has emptied it.
 _WAL_SIZE_LIMIT = 64 * 1024 * 1024
+
+
+def check_sqlite() -> None:
+    """Raise ConfigurationError when this Python's SQLite is too old for the schema."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        has = ".".join(map(str, sqlite3.sqlite_version_info))
+        needed = ".".join(map(str, _OLDEST_SQLITE[:2]))
+        raise ConfigurationError(
+            f"engine: this Python has SQLite {has}, and {needed} or newer is needed: "
+            "run Eventuary with a newer Python or a newer SQLite"
+        )
 
 
 def make_file(path: Path) -> None:

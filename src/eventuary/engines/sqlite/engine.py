@@ -23,6 +23,7 @@ from eventuary.engines.sqlite import subscriptions
 from eventuary.engines.sqlite.catalogue import Catalogue
 from eventuary.engines.sqlite.database import (
     DatabaseLock,
+    check_sqlite,
     connect,
     make_file,
     opening,
@@ -68,6 +69,7 @@ class SqliteEngine:
 
         Raises ConfigurationError.
         """
+        check_sqlite()
         self._loop = asyncio.get_running_loop()
         with opening(self._path):
             self._lock.__enter__()
