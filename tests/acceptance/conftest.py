@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.rest_client import Rest
 from tests.acceptance.server_process import ServerProcess
+from tests.acceptance.service_process import ServiceProcess
 from tests.acceptance.shop import Shop
 
 _spaces = itertools.count(1)
@@ -102,3 +103,25 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     finally:
         shared.close()
         server.close()
+
+
+class Copy(Protocol):
+    """Starts one more process of a service of the shared shop, until the test ends."""
+
+    def __call__(self, name: str) -> ServiceProcess: ...
+
+
+@pytest.fixture
+def copy_of(shop: Shop, tmp_path: Path) -> Iterator[Copy]:
+    """Start one more process of a service, which shares the work with the one that is there."""
+    copies: list[ServiceProcess] = []
+
+    def copying(name: str) -> ServiceProcess:
+        copies.append(shop.copy(name, tmp_path))
+        copies[-1].start()
+        return copies[-1]
+
+    yield copying
+    for each in copies:
+        assert each.end() == 0, each.log
+        assert "Traceback" not in each.log, each.log

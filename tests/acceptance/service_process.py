@@ -36,7 +36,7 @@ class ServiceProcess:
         self.module = module
         self.url = ""
         self._store = store
-        self._directory = directory
+        self.directory = directory
         self._arguments = arguments
         self._environment = {
             **os.environ,
@@ -69,7 +69,7 @@ class ServiceProcess:
                     f"--port={self._port}",
                     *self._arguments,
                 ],
-                cwd=self._directory,
+                cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -111,7 +111,7 @@ class ServiceProcess:
 
     @property
     def _log_file(self) -> Path:
-        return self._directory / f"{self.module}.log"
+        return self.directory / f"{self.module}.log"
 
     def _first_line(self) -> str:
         stdout = self.process.stdout

@@ -101,21 +101,27 @@ class Shop:
         self.server = server
         self.directory = directory
         self.outbox = directory / "outbox"
-        store = f"{server.url}?stomp_port={server.stomp_port}"
-        extra = {
-            "order_history": ("--database", str(directory / "order-history.db")),
-            "notifications": ("--outbox", str(self.outbox)),
-        }
         self.services: dict[str, list[ServiceProcess]] = {}
         for name in SUBSCRIBERS:
             self.services[name] = []
             for number in range(copies):
                 own = directory / f"{name}-{number}"
                 own.mkdir()
-                self.services[name].append(
-                    ServiceProcess(f"customers_and_orders.{name}", store, own, *extra.get(name, ()))
-                )
+                self.services[name].append(self.copy(name, own))
         self.http = httpx.Client(timeout=PATIENCE, trust_env=False)
+
+    def copy(self, name: str, directory: Path) -> ServiceProcess:
+        """Return a process of a service, which is not started, in a folder of its own."""
+        shared = {
+            "order_history": ("--database", str(self.directory / "order-history.db")),
+            "notifications": ("--outbox", str(self.outbox)),
+        }
+        return ServiceProcess(
+            f"customers_and_orders.{name}",
+            f"{self.server.url}?stomp_port={self.server.stomp_port}",
+            directory,
+            *shared.get(name, ()),
+        )
 
     @property
     def all_services(self) -> list[ServiceProcess]:

@@ -38,7 +38,7 @@ _decode_order = msgspec.json.Decoder(OrderDocument).decode
 
 
 class SqliteHistory:
-    """Open within ``async with``. Raises sqlite3.Error for a file that is not to be had."""
+    """Open within ``async with``. Raises OSError for a file that is not to be had."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = path
@@ -49,8 +49,11 @@ class SqliteHistory:
     async def __aenter__(self) -> Self:
         """Open the file, and make what is missing in it."""
         loop = asyncio.get_running_loop()
-        self._writing = await loop.run_in_executor(self._writer, self._connect)
-        self._reading = await loop.run_in_executor(self._reader, self._connect)
+        try:
+            self._writing = await loop.run_in_executor(self._writer, self._connect)
+            self._reading = await loop.run_in_executor(self._reader, self._connect)
+        except sqlite3.Error as error:
+            raise OSError(f"database: {str(self._path)!r}: {error}") from error
         return self
 
     async def __aexit__(
