@@ -1,5 +1,6 @@
 """``eventuary keys`` beside a running server, and without one."""
 
+import re
 import time
 from pathlib import Path
 
@@ -87,9 +88,43 @@ def test_the_list(tmp_path: Path) -> None:
     assert "no stored keys" in run("keys", "list", *engine, cwd=tmp_path).stdout
 
 
-def test_where_there_is_no_database_yet_there_are_no_keys(tmp_path: Path) -> None:
-    assert "no stored keys" in run("keys", "list", cwd=tmp_path).stdout
-    assert "there is no key 'a'" in run("keys", "revoke", "a", cwd=tmp_path).stderr
+def test_looking_for_keys_makes_no_database(tmp_path: Path) -> None:
+    for arguments in (("list",), ("revoke", "a"), ("list", "--engine", "sqlite:no/such/x.db")):
+        result = run("keys", *arguments, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (2, "")
+        [line] = result.stderr.splitlines()
+        assert re.fullmatch(r"eventuary: engine: sqlite:\S+: there is no database; .*", line), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_engine_may_stand_in_the_servers_file(tmp_path: Path) -> None:
+    (tmp_path / "server.toml").write_text(
+        'engine = "sqlite:of the file.db"\nhttp_port = 0\n[limits]\nbody_size = 1000\n'
+    )
+    config = ("--config", "server.toml")
+    key_id, _ = add("one", *config, cwd=tmp_path)
+    assert (tmp_path / "of the file.db").exists()
+    for result in (
+        run("keys", "list", *config, cwd=tmp_path),
+        run("keys", "list", cwd=tmp_path, env={"EVENTUARY_CONFIG": "server.toml"}),
+    ):
+        assert f" {key_id} " in result.stdout, result
+    # What is said more plainly counts first.
+    for more, env in ((("--engine", "sqlite:x.db"), {}), ((), {"EVENTUARY_ENGINE": "sqlite:x.db"})):
+        result = run("keys", "list", *config, *more, cwd=tmp_path, env=env)
+        assert "engine: sqlite:x.db: there is no database" in result.stderr
+    result = run("keys", "revoke", key_id, *config, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, "Revoked one.\n")
+
+
+def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text("engin = 1")
+    for file, said in (("none.toml", "can't be read"), ("wrong.toml", "did you mean engine?")):
+        result = run("keys", "list", "--config", file, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (2, "")
+        [line] = result.stderr.splitlines()
+        assert line.startswith(f"eventuary: config: {file}: "), line
+        assert said in line
 
 
 def test_what_can_not_be_done(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from eventuary.cli.config_file import EngineConfig
 from eventuary.cli.failing import fail
 from eventuary.engines.engine import Engine, KeyRecord, KeyStore
 from eventuary.engines.opening import open_engine
@@ -51,16 +52,20 @@ def add(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="It may read and subscribe, not write.")
     ] = False,
+    config: EngineConfig = None,
     engine: _EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Store a new key, and print its secret: this once, as only a hash is kept."""
+    del config  # its callback has dealt with it
     secret = generate_secret()
     try:
         _check_id(key_id)
         for each in space or ():
             if each != ALL_SPACES:
                 check_space(each)
-        _key_store(engine).add_key(
+        # So the first key can be stored before the first server starts, which on any but a loopback
+        # address it must be.
+        _key_store(engine, make=True).add_key(
             KeyRecord(
                 key_id,
                 hash_secret(secret),
@@ -76,8 +81,9 @@ def add(
 
 
 @keys.command("list")
-def list_keys(engine: _EngineOption = DEFAULT_ENGINE) -> None:
+def list_keys(config: EngineConfig = None, engine: _EngineOption = DEFAULT_ENGINE) -> None:
     """Show the stored keys."""
+    del config
     try:
         records = _key_store(engine).list_keys()
     except (ConfigurationError, EventuaryError) as error:
@@ -97,8 +103,11 @@ def list_keys(engine: _EngineOption = DEFAULT_ENGINE) -> None:
 
 
 @keys.command()
-def revoke(key_id: _KeyId, engine: _EngineOption = DEFAULT_ENGINE) -> None:
+def revoke(
+    key_id: _KeyId, config: EngineConfig = None, engine: _EngineOption = DEFAULT_ENGINE
+) -> None:
     """Delete a key; a running server refuses it within about a second."""
+    del config
     try:
         _key_store(engine).revoke_key(key_id)
     except (ConfigurationError, EventuaryError) as error:
@@ -106,18 +115,22 @@ def revoke(key_id: _KeyId, engine: _EngineOption = DEFAULT_ENGINE) -> None:
     typer.echo(f"Revoked {key_id}.")
 
 
-def _key_store(url: str) -> KeyStore:
+def _key_store(url: str, *, make: bool = False) -> KeyStore:
+    """Return the keys of a database, which is made if there is none and ``make`` says so.
+
+    Raises ConfigurationError.
+    """
     engine = open_engine(url)
+    if not make and not engine.exists:
+        raise ConfigurationError(
+            f"engine: {url}: there is no database; name the server's with --engine or --config"
+        )
     asyncio.run(_prepare(engine))
     return engine.keys
 
 
 async def _prepare(engine: Engine) -> None:
-    """Make the database if there is none yet; one that a server holds is there already.
-
-    So the first key can be stored before the first server starts, which on any but a loopback
-    address it must be.
-    """
+    """Bring the database up to date; what a server holds is."""
     try:
         await engine.start(lambda _: None)
     except ConfigurationError as error:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from eventuary.cli.config_file import config_option
 from eventuary.cli.failing import fail
 from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import ConfigurationError
@@ -29,25 +30,8 @@ from eventuary.server.settings import (
     from_pairs,
     from_variables,
     overlay,
-    read_file,
 )
 from eventuary.swimlanes import DEFAULT_SWIMLANES
-
-
-def _load_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Let the file's values stand in for options and variables that are not given."""
-    if path is None:
-        return None
-    try:
-        settings = read_file(path)
-    except ConfigurationError as error:
-        fail(error)
-    if "api_keys" in settings:
-        settings["api_key"] = settings.pop("api_keys")
-    context.obj = {name: settings.pop(name, {}) for name in ("limits", "delivery")}
-    context.default_map = {**(context.default_map or {}), **settings}
-    return path
-
 
 _ADDRESSES = "Where it listens"
 _STORAGE = "What it keeps, and where"
@@ -60,14 +44,10 @@ def serve(
     *,
     config: Annotated[
         Path | None,
-        typer.Option(
-            envvar="EVENTUARY_CONFIG",
-            metavar="FILE",
-            help="A TOML file with any of these settings: [bold]http_port = 8080[/], "
+        config_option(
+            "A TOML file with any of these settings: [bold]http_port = 8080[/], "
             '[bold]api_keys = \\["id:secret"][/], tables [bold]\\[limits][/] and '
-            "[bold]\\[delivery][/].",
-            is_eager=True,
-            callback=_load_config,
+            "[bold]\\[delivery][/]."
         ),
     ] = None,
     host: Annotated[

@@ -175,6 +175,10 @@ class Engine(Protocol):
         """What has become of the appends so far."""
 
     @property
+    def exists(self) -> bool:
+        """Whether the storage is there; if it is not, ``start`` makes it. May be asked before."""
+
+    @property
     def head(self) -> int:
         """The position of the newest event that readers can see; 0 in an empty log."""
 

@@ -5,6 +5,7 @@ not hold up a command that waits for its entity.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -58,6 +59,11 @@ class SqliteEngine:
         self._loop: asyncio.AbstractEventLoop
         self.keys = SqliteKeyStore(path)
         self.counts = AppendCounts()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return os.path.exists(self._path)
 
     @property
     def head(self) -> int:
