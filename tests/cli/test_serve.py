@@ -114,6 +114,23 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert f"stomp_port: can't listen on 127.0.0.1 port {port}: the port is in use" in line
 
 
+def test_that_there_are_no_keys_is_said_before_a_port_is_bound(tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = ("--host", "0.0.0.0", "--http-port", port, "--stomp-port", "0")
+        assert "there are no API keys" in refusal(*arguments, cwd=tmp_path)
+        assert list(tmp_path.iterdir()) == [], "nothing was made"
+        # With a database that holds none, and then one.
+        assert run("keys", "add", "one", cwd=tmp_path).returncode == 0
+        assert run("keys", "revoke", "one", cwd=tmp_path).returncode == 0
+        assert "there are no API keys" in refusal(*arguments, cwd=tmp_path)
+        assert run("keys", "add", "one", cwd=tmp_path).returncode == 0
+        assert "the port is in use" in refusal(*arguments, cwd=tmp_path)
+        (tmp_path / "broken.db").write_bytes(b"this is no database" * 100)
+        broken = ("--engine", "sqlite:broken.db", "--http-port", "0")
+        assert "can't be opened as a database" in refusal(*arguments, *broken, cwd=tmp_path)
+
+
 def test_a_database_held_by_another_server(tmp_path: Path) -> None:
     with serving(cwd=tmp_path) as server:
         line = refusal("--http-port", "0", "--stomp-port", "0", cwd=tmp_path)

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable
 
 from eventuary.embedded import EmbeddedEventStore
+from eventuary.engines.engine import Engine
 from eventuary.engines.opening import open_engine
-from eventuary.errors import ConfigurationError
+from eventuary.errors import ConfigurationError, EventuaryError
 from eventuary.server.asgi import Application
 from eventuary.server.auth import KeyAuthenticator
 from eventuary.server.http_listener import HttpListener
@@ -53,6 +54,9 @@ class Server:
             tls = load_tls(settings.tls_cert, settings.tls_key)
         local = is_loopback(settings.host)
         engine = open_engine(settings.engine, swimlanes=settings.swimlanes)
+        # Before anything is bound or made: a port in use must not hide it.
+        if not (local or settings.api_keys or await asyncio.to_thread(_may_hold_keys, engine)):
+            raise _keys_are_missing(settings.host)
         async with contextlib.AsyncExitStack() as undo:
             sockets = listen(settings.host, settings.http_port, "http_port")
             for each in sockets:
@@ -65,10 +69,7 @@ class Server:
             stored = await asyncio.to_thread(engine.keys.list_keys)
             self.authenticator = KeyAuthenticator(settings.api_keys, stored, allow_open=local)
             if not local and not self.authenticator.has_keys:
-                raise ConfigurationError(
-                    f"host: {settings.host} can be reached from other machines and there are no "
-                    "API keys; give --api-key ID:SECRET, or store one: eventuary keys add ID"
-                )
+                raise _keys_are_missing(settings.host)
             self._stomp = StompListener(self.store, self.authenticator, settings.limits)
             port = settings.actual_stomp_port
             try:
@@ -117,6 +118,23 @@ class Server:
         if self.authenticator.open_access:
             line += " (open access: no API keys, any credentials are accepted)"
         return line
+
+
+def _may_hold_keys(engine: Engine) -> bool:
+    """Whether keys are stored, as far as that can be known of an engine that is not started."""
+    if not engine.exists:
+        return False
+    try:
+        return bool(engine.keys.list_keys())
+    except (ConfigurationError, EventuaryError):
+        return True  # starting the engine tells what is wrong, or upgrades what is old
+
+
+def _keys_are_missing(host: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"host: {host} can be reached from other machines and there are no API keys; "
+        "give --api-key ID:SECRET, or store one: eventuary keys add ID"
+    )
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
