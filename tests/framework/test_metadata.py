@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from eventuary import Context, Metadata, Repository, Subscriber, connect, metadata, running
+from eventuary.engines.engine import LogQuery
 from eventuary.events import NewEvent
 from eventuary.framework.metadata import decode_metadata
 from tests.framework.shop import (
@@ -149,3 +150,16 @@ async def test_what_another_client_stored_is_kept_as_text(text: str) -> None:
 
 def test_fields_of_a_newer_writer_are_ignored() -> None:
     assert decode_metadata('{"actor":"ada","mood":"good"}') == Metadata(actor="ada")
+
+
+async def test_equal_events_of_two_calls_can_be_told_apart_in_the_store() -> None:
+    """A remote store whose answer was lost must not take another's equal append for its own."""
+    async with connect("memory:") as store:
+        orders = Repository(store, Order)
+        for _ in range(2):
+            await orders.save(Order.create("ada", Decimal(1)))
+        page = await store.read_log(LogQuery("default", 0))  # type: ignore[attr-defined] # embedded
+        first, second = page.events
+        assert first.event_data == second.event_data
+        assert first.metadata != second.metadata
+        assert decode_metadata(first.metadata) == decode_metadata(second.metadata) == Metadata()

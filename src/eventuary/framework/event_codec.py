@@ -69,7 +69,9 @@ class EventCodec:
             selection.setdefault(entity_type, []).append(event_type)
         return selection
 
-    def encode(self, events: Sequence[AnyEvent], carried: Metadata) -> list[NewEvent]:
+    def encode(
+        self, events: Sequence[AnyEvent], carried: Metadata, command_id: str | None = None
+    ) -> list[NewEvent]:
         """Return events as they are stored, each with the metadata."""
         encoded = []
         for event in events:
@@ -78,7 +80,7 @@ class EventCodec:
                 NewEvent(
                     description.type.event_type,
                     _json_of(event),
-                    encode_metadata(carried, description.version),
+                    encode_metadata(carried, description.version, command_id),
                 )
             )
         return encoded

@@ -30,10 +30,18 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     extra: dict[str, str] = {}
 
 
+class _Stored(Metadata, frozen=True):
+    """As it is stored: with what is nobody's business but the store's."""
+
+    #: The call that stored it, where no event triggered it: if its answer is lost, a retry tells
+    #: its own append from another's equal one by this.
+    command_id: str | None = None
+
+
 _NONE = Metadata()
 _current: ContextVar[Metadata] = ContextVar("eventuary-metadata", default=_NONE)
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Metadata).decode
+_decode = msgspec.json.Decoder(_Stored).decode
 
 
 def current_metadata() -> Metadata:
@@ -87,11 +95,23 @@ def metadata_after(cause: Metadata, correlation_id: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def encode_metadata(carried: Metadata, schema_version: int) -> str | None:
+def encode_metadata(
+    carried: Metadata, schema_version: int, command_id: str | None = None
+) -> str | None:
     """Return metadata as it is stored; None when there is nothing to say."""
-    if carried.schema_version != schema_version:
-        carried = msgspec.structs.replace(carried, schema_version=schema_version)
-    return None if carried == _NONE else _encode(carried).decode()
+    if carried == _NONE and schema_version == 1 and command_id is None:
+        return None
+    return _encode(
+        _Stored(
+            actor=carried.actor,
+            correlation_id=carried.correlation_id,
+            traceparent=carried.traceparent,
+            tracestate=carried.tracestate,
+            schema_version=schema_version,
+            extra=carried.extra,
+            command_id=command_id,
+        )
+    ).decode()
 
 
 def decode_metadata(stored: str | None) -> Metadata:
@@ -105,5 +125,15 @@ def decode_metadata(stored: str | None) -> Metadata:
         decoded = _decode(stored)
     except msgspec.DecodeError:
         return Metadata(extra={"raw": stored})
-    # We store nothing when there is nothing to say: an object of which nothing was read is foreign.
-    return Metadata(extra={"raw": stored}) if decoded == _NONE else decoded
+    if decoded == _Stored():
+        # We store nothing when there is nothing to say: an object of which nothing was read is
+        # foreign.
+        return Metadata(extra={"raw": stored})
+    return Metadata(
+        actor=decoded.actor,
+        correlation_id=decoded.correlation_id,
+        traceparent=decoded.traceparent,
+        tracestate=decoded.tracestate,
+        schema_version=decoded.schema_version,
+        extra=decoded.extra,
+    )

@@ -314,8 +314,11 @@ class Repository(Generic[_A]):
 
     def _encoded(self, events: Sequence[AnyEvent]) -> list[NewEvent]:
         carried = current_metadata()
-        if self._trigger is not None and carried.correlation_id is None:
-            carried = msgspec.structs.replace(carried, correlation_id=self._trigger.correlation_id)
+        trigger = self._trigger
+        if trigger is None:
+            return self._codec.encode(events, carried, self._ids.next_id())
+        if carried.correlation_id is None:
+            carried = msgspec.structs.replace(carried, correlation_id=trigger.correlation_id)
         return self._codec.encode(events, carried)
 
     def _note(self, loaded: Loaded[_A], new: Sequence[NewEvent], appended: Appended) -> None:

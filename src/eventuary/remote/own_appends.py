@@ -4,7 +4,7 @@ It is if the events that follow the version it was decided on are the call's eve
 and metadata. An entity id that was generated for the call, and a triggering event, make that
 certain. Without them it is as certain as the events are: of two writers who append equal events at
 one version, one whose answer was lost may take the other's append for its own. An id of the command
-in the events' metadata rules that out.
+in the events' metadata rules that out; the framework's repository puts one there.
 """
 
 from collections.abc import Sequence
