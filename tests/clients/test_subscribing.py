@@ -196,10 +196,6 @@ def test_a_connection_is_cut_while_events_are_handled(
 
 
 @for_each(NODE)  # it subscribes again in another order: numbers come first in its objects
-@pytest.mark.xfail(
-    reason="what an ACK names is looked for in a subscription by its number alone",
-    raises=AssertionError,
-)
 def test_a_late_acknowledgement_is_not_taken_for_another_subscriber(
     run: Run, server: ServerProcess, space: str, accounts: Accounts
 ) -> None:

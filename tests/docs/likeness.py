@@ -3,7 +3,7 @@
 1. An id in a page stands for the id that the program really gave. Where the page shows it again,
    the real one must be there again, and where the page types it, the real one is typed. Two ids of
    a page never stand for the same one. Ids are those of events and entities (also with an ellipsis
-   after their first digits), secrets of keys, and STOMP sessions.
+   after their first digits), secrets of keys, STOMP sessions, and the numbers in receipt handles.
 2. Ports are those that the test found free.
 3. Times, process numbers and Eventuary's version may be others.
 4. ``…`` stands for anything within its line, and for any lines where it is a line of its own.
@@ -22,6 +22,7 @@ _NAMED = {
     ),
     "secret": (r"(?<![\w-])[\w-]{43}(?![\w-])", r"[A-Za-z0-9_-]{43}"),
     "session": (r"\b[0-9a-f]{32}\b", r"[0-9a-f]{32}"),
+    "number": (r"(?<!\d)[12]\d{14}(?!\d)", r"[12]\d{14}"),
 }
 
 _FREE = {

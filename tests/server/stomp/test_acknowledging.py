@@ -1,6 +1,7 @@
 """ACK and NACK in the forms that clients use, and what each mode makes of them (rules 4 and 6)."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -171,23 +172,76 @@ async def test_late_unknown_and_repeated_acknowledgements_do_nothing(stomp: Stom
     first, second = await wire.messages(2)
     for command in ("ACK", "ACK", "NACK"):
         await wire.confirmed(command, {"id": first.ack})
+    number, swimlane, offset, sent = second.headers["message-id"].decode().split("-")
     for handle in (
-        '{"receiptHandle"\\c{"swimlane"\\c999,"offset"\\c1,"consumer"\\c1}}',
-        '{"receiptHandle"\\c{"swimlane"\\c-1,"offset"\\c1,"consumer"\\c1}}',
-        '{"receiptHandle"\\c{"swimlane"\\c0,"offset"\\c-1,"consumer"\\c1}}',
-        '{"receiptHandle"\\c{"swimlane"\\c0,"offset"\\c18446744073709551615,"consumer"\\c1}}',
-        '{"receiptHandle"\\c{"swimlane"\\c0,"offset"\\c1,"consumer"\\c77}}',
-        "1-0-12345-1",
-        "77-0-1-1",
+        f'"swimlane":999,"offset":{offset},"consumer":{number}',
+        f'"swimlane":-1,"offset":{offset},"consumer":{number}',
+        f'"swimlane":{swimlane},"offset":-1,"consumer":{number}',
+        f'"swimlane":{swimlane},"offset":18446744073709551615,"consumer":{number}',
+        f'"swimlane":{swimlane},"offset":{offset},"consumer":77',
+        f'"swimlane":{swimlane},"offset":{offset},"consumer":{number},"subscriberId":"t"',
+        f'"subscriberId":"t","swimlane":{swimlane},"offset":{offset},"consumer":{number}',
     ):
-        await wire.confirmed("ACK", {"id": handle})
-        await wire.confirmed("NACK", {"id": handle})
+        ack = f'{{"id":"x","receiptHandle":{{{handle}}}}}'.replace(":", "\\c")
+        await wire.confirmed("ACK", {"id": ack})
+        await wire.confirmed("NACK", {"id": ack})
+    for message_id in (f"{number}-{swimlane}-12345-{sent}", f"77-{swimlane}-{offset}-{sent}"):
+        await wire.confirmed("ACK", {"id": message_id})
+        await wire.confirmed("NACK", {"id": message_id})
     await wire.confirmed("UNSUBSCRIBE", {"id": "one"})
     await wire.confirmed("ACK", {"id": second.ack})
     await wire.confirmed("NACK", {"id": second.ack})
     assert stomp.store.statistics.acknowledgements == 1
     await wire.subscribe("s", TYPES, name="one")
     assert (await wire.message()).body == second.body
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("command", ["ACK", "NACK"])
+async def test_what_another_connection_was_sent_is_not_answered(
+    stomp: StompSide, command: str, form: Callable[[Message, str], bytes]
+) -> None:
+    """Not even where two subscribers have subscribed in another order since."""
+    await stomp.append("a", "1")
+    found: list[Message] = []
+    for subscriber_ids in (("slow", "quick"), ("quick", "slow")):
+        wire = await stomp.connect()
+        await wire.log_in()
+        for subscriber_id in subscriber_ids:
+            await wire.subscribe(subscriber_id, TYPES, name=subscriber_id)
+            found.append(await wire.message())
+        if len(found) == 2:
+            wire.abort()
+            await stomp.until_alone()
+    for late in found[:2]:
+        await wire.confirmed(command, {"id": form(late, "1.2")})
+    assert stomp.store.statistics.acknowledgements == 0
+    for subscriber_id in ("slow", "quick"):
+        status = await stomp.store.subscriptions.inspect("default", subscriber_id)
+        assert {each.state for each in status.swimlanes} <= {"live", "behind"}
+    for message in found[2:]:
+        await wire.send(frame("ACK", {"id": form(message, "1.2")}))
+    await stomp.until_acknowledged(2)
+
+
+async def test_what_was_sent_before_a_restart_is_not_answered(open_stomp: Opening) -> None:
+    async with open_stomp() as stomp:
+        await stomp.append("a", "1")
+        late = await first_message(await stomp.connect())
+    async with open_stomp() as stomp:
+        wire = await stomp.connect()
+        message = await first_message(wire)
+        for form in FORMS:
+            await wire.confirmed("ACK", {"id": form(late, "1.2")})
+        assert stomp.store.statistics.acknowledgements == 0
+        await wire.confirmed("ACK", {"id": message.ack})
+        assert stomp.store.statistics.acknowledgements == 1
+
+
+async def first_message(wire: Wire) -> Message:
+    await wire.log_in()
+    await wire.subscribe("s", TYPES)
+    return await wire.message()
 
 
 async def test_the_receipt_of_an_ack_means_that_it_is_on_disk(stomp: StompSide) -> None:

@@ -3,6 +3,7 @@ the log stays clean, and the server serves the next one.
 """
 
 import asyncio
+import itertools
 import json
 import random
 import tempfile
@@ -112,6 +113,8 @@ pieces = st.one_of(
 
 
 async def attack(stomp: StompSide, version: str | None, sent: list[bytes], seed: int) -> None:
+    # Small numbers, so that what is sent may name a delivery.
+    stomp.listener._numbers = itertools.count(1)
     wire = await stomp.connect()
     chance = random.Random(seed)
     if version is not None:

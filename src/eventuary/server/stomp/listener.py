@@ -1,6 +1,8 @@
 """The STOMP side of the server: its port, its sessions, and how they end."""
 
 import asyncio
+import itertools
+import secrets
 import ssl
 
 from eventuary.limits import Limits
@@ -25,6 +27,10 @@ class StompListener:
         self.limits = limits
         self.authenticator = authenticator
         self._store = store
+        # A client may acknowledge late: on a later connection, to a server that was restarted. So
+        # that this is never taken for what another SUBSCRIBE was sent, their numbers are not used
+        # again, nor guessed. Of 48 bits the first is one: all numbers have 15 digits.
+        self._numbers = itertools.count(1 << 47 | secrets.randbits(47))
         self._server: asyncio.Server | None = None
         self._sessions: set[Session] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -50,7 +56,7 @@ class StompListener:
 
     def begin(self, wire: Wire) -> Session:
         """Return a new session; one over the limit of connections is told so, and ended."""
-        session = Session(self._store, self.authenticator, self.limits, wire)
+        session = Session(self._store, self.authenticator, self.limits, wire, self._numbers)
         if self._stopping:
             session.fail("the server is shutting down")
         elif self._conversations() >= self.limits.connections:

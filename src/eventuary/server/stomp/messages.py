@@ -32,7 +32,7 @@ class MessageWriter:
     """Writes the MESSAGE frames of one SUBSCRIBE.
 
     ``destination`` and ``subscription`` (None: the client gave no id) are header values as the
-    client sent them; ``number`` names the SUBSCRIBE on its connection.
+    client sent them; ``number`` names the SUBSCRIBE, and no other.
     """
 
     def __init__(

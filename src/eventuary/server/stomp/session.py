@@ -9,6 +9,7 @@ ERROR, and the conversation ends.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Protocol
 from uuid import uuid4
@@ -84,6 +85,7 @@ class Session:
         authenticator: Authenticator,
         limits: Limits,
         wire: Wire,
+        numbers: Iterator[int],
     ) -> None:
         self.store = store
         self.limits = limits
@@ -95,10 +97,11 @@ class Session:
         self._authenticator = authenticator
         self._parser = FrameParser(limits)
         self._heart_beat: HeartBeat | None = None
+        #: What our SUBSCRIBEs are numbered with: no other, on whatever connection, has the same.
+        self._numbers = numbers
         #: By the client's SUBSCRIBE id, as it came; by our number of it.
         self._subscribed: dict[bytes, Subscribed] = {}
         self._by_number: dict[int, Subscribed] = {}
-        self._numbers = 0
         self._waiting: deque[Frame] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._owed: list[bytes] = []
@@ -297,8 +300,7 @@ class Session:
             raise FrameError(
                 f"{most} subscriptions on this connection, the limit subscriptions_per_connection"
             )
-        self._numbers += 1
-        subscribed = await subscribe(self, frame, self._numbers)
+        subscribed = await subscribe(self, frame, next(self._numbers))
         if self.closed:  # meanwhile
             await subscribed.leave()
             return
@@ -350,7 +352,7 @@ class Session:
             raise FrameError(f"transaction: {frame.command} can't be part of one here")
         # What is unknown is late: its subscription ended, or its swimlane has moved on.
         subscribed = self._by_number.get(handle.consumer)
-        if subscribed is not None:
+        if subscribed is not None and handle.names(subscribed.consumer.subscriber_id):
             if frame.command == "ACK":
                 subscribed.consumer.acknowledge(handle.swimlane, handle.offset)
             else:
