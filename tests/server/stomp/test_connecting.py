@@ -6,7 +6,7 @@ import pytest
 
 from eventuary.version import __version__
 from tests.server.stomp.conftest import StompSide
-from tests.server.stomp.wire import VERSIONS, Wire, frame
+from tests.server.stomp.wire import VERSIONS, Frame, Wire, frame
 
 
 @pytest.mark.parametrize("command", ["CONNECT", "STOMP"])
@@ -117,6 +117,14 @@ async def test_heart_beats_come_as_agreed(stomp: StompSide) -> None:
     for wire in (silent, quiet):
         await wire.subscribe(f"still {wire is silent}", {"Order": ["Ordered"]})
     assert quiet.heart_beats == 0
+
+
+async def test_heart_beats_of_1_0_are_whole_frames(wire: Wire) -> None:
+    """Its clients may take a line end for a part of the frame behind it."""
+    await wire.log_in("1.0", heart_beat="1000,1000")
+    for _ in range(2):
+        assert await wire.frame() == Frame("RECEIPT", {"receipt-id": b"heart-beat"}, b"")
+    assert wire.heart_beats == 0
 
 
 @pytest.mark.parametrize(

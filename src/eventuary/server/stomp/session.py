@@ -277,7 +277,7 @@ class Session:
         self.version = versions[0]
         self.state = State.CONNECTED
         if client_wants:
-            self._heart_beat = HeartBeat(self.wire, client_wants)
+            self._heart_beat = HeartBeat(self.wire, client_wants, self.version)
         headers = {
             "version": self.version.encode(),
             "server": b"Eventuary/" + __version__.encode(),
