@@ -1,0 +1,400 @@
+"""Subscribers: where they begin, who shares the work, how they end, and what they pass over."""
+
+import asyncio
+from collections import defaultdict
+from decimal import Decimal
+
+import pytest
+
+from eventuary import (
+    Aggregate,
+    BadRequest,
+    Context,
+    DeliveryPolicy,
+    Durability,
+    Event,
+    EventStore,
+    ReadFrom,
+    Repository,
+    ServiceUnavailable,
+    Subscriber,
+    apply,
+    connect,
+    running,
+)
+from eventuary.events import NewEvent
+from eventuary.framework.handling import RunningSubscriber
+from eventuary.testing import eventually, memory_store
+from tests.framework.shop import Customer, Order, OrderCreated, customer_service
+
+
+class TickEvent(Event, entity="Clock"): ...
+
+
+class Ticked(TickEvent):
+    number: int
+
+
+class Chimed(TickEvent):
+    hour: int
+
+
+class Clock(Aggregate):
+    @apply
+    def _all(self, event: Ticked | Chimed) -> None: ...
+
+
+class Listener:
+    """A subscriber to ticks that notes what it hears, and may be held up."""
+
+    def __init__(
+        self,
+        subscriber_id: str = "listener",
+        *,
+        durability: Durability = Durability.DURABLE,
+        read_from: ReadFrom = ReadFrom.BEGINNING,
+    ) -> None:
+        self.heard: list[int] = []
+        self.by_clock: dict[str, list[int]] = defaultdict(list)
+        self.begun: list[int] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.subscriber = Subscriber(subscriber_id, durability=durability, read_from=read_from)
+        self.subscriber.on(Ticked)(self._hear)
+
+    async def _hear(self, event: Ticked, context: Context) -> None:
+        self.begun.append(event.number)
+        await self.open.wait()
+        self.heard.append(event.number)
+        self.by_clock[context.entity_id].append(event.number)
+
+
+async def tick(store: EventStore, *numbers: int, clock: str = "c") -> None:
+    clocks = Repository(store, Clock)
+    for number in numbers:
+        if await clocks.exists(clock):
+            await clocks.update(clock, lambda _, number=number: Ticked(number))  # type: ignore[misc]  # of a loop
+        else:
+            await clocks.save(Ticked(number), entity_id=clock)
+
+
+# ── Where it begins ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_durable_subscriber_hears_all_past_and_coming_events() -> None:
+    listener = Listener()
+    async with connect("memory:") as store:
+        await tick(store, 1, 2)
+        async with running(store, listener.subscriber) as run:
+            await tick(store, 3)
+            await run.caught_up()
+        await tick(store, 4)
+        assert listener.heard == [1, 2, 3]
+        async with running(store, listener.subscriber) as run:
+            await tick(store, 5)
+            await run.caught_up()
+        assert listener.heard == [1, 2, 3, 4, 5]
+
+
+async def test_from_the_end_it_hears_what_comes() -> None:
+    listener = Listener(read_from=ReadFrom.END)
+    async with connect("memory:") as store:
+        await tick(store, 1, 2)
+        async with running(store, listener.subscriber) as run:
+            await tick(store, 3)
+            await run.caught_up()
+        await tick(store, 4)
+        async with running(store, listener.subscriber) as run:
+            await run.caught_up()
+        assert listener.heard == [3, 4], "what it missed, too: it is the same subscription"
+
+
+async def test_a_transient_one_forgets() -> None:
+    listener = Listener(durability=Durability.TRANSIENT, read_from=ReadFrom.END)
+    async with connect("memory:") as store:
+        for first in (1, 11):
+            await tick(store, first)
+            async with running(store, listener.subscriber) as run:
+                await tick(store, first + 1)
+                await run.caught_up()
+        assert listener.heard == [2, 12]
+        assert await store.subscriptions.list("default") == []  # type: ignore[attr-defined]  # embedded
+
+
+async def test_names_and_spaces_are_apart() -> None:
+    one, two = Listener("one"), Listener("two")
+    elsewhere = Subscriber("one", space="elsewhere")
+    there: list[int] = []
+
+    @elsewhere.on(Ticked)
+    async def hear(event: Ticked, _: Context) -> None:
+        there.append(event.number)
+
+    async with (
+        connect("memory:") as store,
+        running(store, one.subscriber, two.subscriber, elsewhere) as run,
+    ):
+        await tick(store, 1)
+        await Repository(store, Clock, space="elsewhere").save(Ticked(7))
+        await run.caught_up()
+        assert (one.heard, two.heard, there) == ([1], [1], [7])
+
+
+# ── What it is told, and what it passes over ──────────────────────────────────────────────────────
+
+
+async def test_it_is_told_of_what_it_handles_and_no_more() -> None:
+    subscriber = Subscriber("s")
+    seen: list[object] = []
+
+    @subscriber.on(Ticked, OrderCreated)
+    async def both(event: Ticked | OrderCreated, _: Context) -> None:
+        seen.append(event)
+
+    async with connect("memory:") as store, running(store, subscriber) as run:
+        created = OrderCreated("ada", Decimal(1))
+        await Repository(store, Clock).save([Chimed(1), Ticked(1), Chimed(2)])
+        await Repository(store, Order).save(created)
+        await Repository(store, Customer).save(Customer.create(Decimal(1)))
+        await store.create("default", "Foreign", [NewEvent("Ticked", "{}")])
+        await run.caught_up()
+    assert seen == [Ticked(1), created]
+
+
+async def test_what_another_version_of_it_selects_is_passed_over() -> None:
+    """An older process, still at work, and a newer one that selects more."""
+    older, newer = Subscriber("s"), Subscriber("s")
+    heard: dict[str, list[object]] = {"older": [], "newer": []}
+
+    @older.on(Ticked)
+    async def old(event: Ticked, _: Context) -> None:
+        heard["older"].append(event)
+
+    @newer.on(Ticked, Chimed)
+    async def new(event: Ticked | Chimed, _: Context) -> None:
+        heard["newer"].append(event)
+
+    async with (
+        connect("memory:") as store,
+        running(store, older) as one,
+        running(store, newer) as other,
+    ):
+        clocks = Repository(store, Clock)
+        for number in range(40):
+            await clocks.save([Chimed(number), Ticked(number)])
+        await one.caught_up()
+        await other.caught_up()
+        ticks = [each for each in heard["older"] + heard["newer"] if isinstance(each, Ticked)]
+        assert len(ticks) == 40
+        assert heard["older"], "it has a share"
+        assert all(isinstance(each, Ticked) for each in heard["older"])
+
+
+async def test_text_that_others_stored_under_a_known_name_is_a_failure_and_not_passed_over() -> (
+    None
+):
+    listener = Listener()
+    listener.subscriber.policy = DeliveryPolicy(max_attempts=1)
+    async with memory_store() as store, running(store, listener.subscriber):
+        await store.create("default", "Clock", [NewEvent("Ticked", "not json")], entity_id="x")
+
+        async def parked() -> None:
+            [letter] = await store.subscriptions.dead_letters("default", "listener")
+            assert "malformed" in letter.reason
+
+        await eventually(lambda: store.statistics.dead_letters == 1)
+        await parked()
+    assert listener.begun == []
+
+
+# ── Sharing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_entities_are_handled_side_by_side_and_each_in_order() -> None:
+    listener = Listener()
+    listener.open.clear()
+    async with connect("memory:") as store, running(store, listener.subscriber) as run:
+        for clock in range(30):
+            await Repository(store, Clock).save([Ticked(n) for n in range(3)], entity_id=f"{clock}")
+        await eventually(lambda: len(listener.begun) >= 8)
+        assert listener.heard == []
+        listener.open.set()
+        await run.caught_up()
+    assert len(listener.heard) == 90
+    assert all(numbers == [0, 1, 2] for numbers in listener.by_clock.values())
+
+
+async def test_two_processes_of_one_subscriber_share_the_work() -> None:
+    one, other = Listener(), Listener()
+    async with (
+        connect("memory:") as store,
+        running(store, one.subscriber) as first,
+        running(store, other.subscriber) as second,
+    ):
+        for clock in range(40):
+            await Repository(store, Clock).save([Ticked(n) for n in range(3)], entity_id=f"{clock}")
+        await first.caught_up()
+        await second.caught_up()
+    assert len(one.heard) + len(other.heard) == 120
+    assert not one.by_clock.keys() & other.by_clock.keys(), "each entity has one who handles it"
+    assert min(len(one.heard), len(other.heard)) >= 3
+    for listener in (one, other):
+        assert all(numbers == [0, 1, 2] for numbers in listener.by_clock.values())
+
+
+async def test_what_one_leaves_the_other_takes_in_order() -> None:
+    leaving, staying = Listener(), Listener()
+    async with connect("memory:") as store, running(store, staying.subscriber) as run:
+        async with running(store, leaving.subscriber):
+            for clock in range(20):
+                await tick(store, 0, 1, clock=f"{clock}")
+        for clock in range(20):
+            await tick(store, 2, 3, clock=f"{clock}")
+        await run.caught_up()
+    for clock in range(20):
+        together = leaving.by_clock[f"{clock}"] + staying.by_clock[f"{clock}"]
+        assert together == [0, 1, 2, 3], "none lost, none twice: it left in peace"
+
+
+# ── Its end ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_stopping_lets_handlers_finish_and_begins_nothing_new() -> None:
+    listener = Listener()
+    listener.open.clear()
+    async with connect("memory:") as store:
+        async with running(store, listener.subscriber):
+            await tick(store, 1, 2, 3)
+            await eventually(lambda: listener.begun == [1])
+            asyncio.get_running_loop().call_later(0.02, listener.open.set)
+        assert (listener.begun, listener.heard) == ([1], [1])
+        async with running(store, listener.subscriber) as run:
+            await run.caught_up()
+        assert listener.heard == [1, 2, 3], "the first is acknowledged, the others come again"
+
+
+async def test_a_handler_that_does_not_finish_is_cancelled_and_its_event_comes_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listener = Listener()
+    listener.open.clear()
+    async with connect("memory:") as store:
+        async with running(store, listener.subscriber, grace=0.01):
+            await tick(store, 1, 2)
+            await eventually(lambda: listener.begun == [1])
+        assert "1 handlers did not finish within 0.01 s and were cancelled" in caplog.text
+        assert listener.heard == []
+        listener.open.set()
+        async with running(store, listener.subscriber) as run:
+            await run.caught_up()
+    assert (listener.begun, listener.heard) == ([1, 1, 2], [1, 2])
+
+
+async def test_an_error_in_the_block_stops_them_too() -> None:
+    listener = Listener()
+
+    async def block(store: EventStore) -> None:
+        async with running(store, listener.subscriber) as run:
+            await tick(store, 1)
+            await run.caught_up()
+            raise ValueError("the application's")
+
+    async with memory_store() as store:
+        with pytest.raises(ValueError, match="the application's"):
+            await block(store)
+        assert store.consumers == 0
+        await tick(store, 2)
+        assert listener.heard == [1]
+
+
+async def test_one_that_can_t_start_stops_those_before_it() -> None:
+    good, bad = Listener(), Listener()
+    bad.subscriber.policy = DeliveryPolicy(window=0)
+    async with memory_store() as store:
+        with pytest.raises(BadRequest, match="window: 0 is outside 1"):
+            async with running(store, good.subscriber, bad.subscriber):
+                pass
+        assert store.consumers == 0
+
+
+async def test_it_is_told_when_the_store_ends_it() -> None:
+    listener = Listener()
+    async with memory_store() as store, running(store, listener.subscriber) as run:
+        running_one = run[listener.subscriber]
+        assert running_one.subscriber_id == "listener"
+        assert run.troubles() == {}
+        ended = asyncio.ensure_future(running_one.ended())
+        await store.subscriptions.delete("default", "listener")
+        assert await ended == "subscription 'listener' was deleted"
+        assert run.troubles() == {"listener": "subscription 'listener' was deleted"}
+        with pytest.raises(ServiceUnavailable, match="'listener' has ended"):
+            await run.caught_up()
+
+
+async def test_caught_up_waits_for_what_is_there_when_it_is_asked() -> None:
+    listener = Listener()
+    async with connect("memory:") as store, running(store, listener.subscriber) as run:
+        await run.caught_up()
+        listener.open.clear()
+        await tick(store, 1)
+        waiting = asyncio.ensure_future(run.caught_up())
+        await eventually(lambda: listener.begun == [1])
+        assert not waiting.done()
+        listener.open.set()
+        await waiting
+        assert listener.heard == [1]
+        with pytest.raises(ServiceUnavailable, match="has not been started"):
+            await RunningSubscriber(listener.subscriber, store).caught_up()
+
+
+# ── Declarations ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_second_handler_of_one_event_is_refused() -> None:
+    subscriber = Subscriber("s")
+
+    @subscriber.on(Ticked)
+    async def first(event: Ticked, context: Context) -> None: ...
+
+    with pytest.raises(
+        TypeError,
+        match="subscriber 's' handles Ticked in 'first' already; a second handler is a subscriber",
+    ):
+
+        @subscriber.on(Chimed, Ticked)
+        async def second(event: Chimed | Ticked, context: Context) -> None: ...
+
+    with pytest.raises(TypeError, match=r"on\(\) takes the event types to handle"):
+        subscriber.on()
+
+
+async def test_one_without_handlers_is_refused() -> None:
+    async with connect("memory:") as store:
+        with pytest.raises(TypeError, match=r"subscriber 'idle' has no handlers: @subscriber.on"):
+            async with running(store, Subscriber("idle")):
+                pass
+
+
+async def test_one_function_may_handle_for_several_subscribers() -> None:
+    one, two = Subscriber("one"), Subscriber("two")
+    heard: list[str] = []
+
+    @one.on(Ticked)
+    @two.on(Ticked)
+    async def hear(event: Ticked, context: Context) -> None:
+        heard.append(context.event_token.partition(".")[2])
+
+    async with connect("memory:") as store, running(store, one, two) as run:
+        await tick(store, 1)
+        await run.caught_up()
+    assert sorted(heard) == ["b25l", "dHdv"], "each with a token of its own"
+
+
+async def test_a_declaration_runs_any_number_of_times() -> None:
+    for _ in range(2):
+        async with connect("memory:") as store, running(store, customer_service) as run:
+            customers = Repository(store, Customer)
+            customer = await customers.save(Customer.create(Decimal(5)))
+            await Repository(store, Order).save(Order.create(customer.id, Decimal(2)))
+            await run.caught_up()
+            assert (await customers.load(customer.id)).available == 3
