@@ -98,7 +98,8 @@ class LogEvent(msgspec.Struct, gc=False):
     """An event as the log holds it. ``position`` grows along the log of all spaces.
 
     ``encoded`` is a slot in which a wire keeps its encoding of this event, so that it is made
-    once however many subscribers there are; nothing else reads it.
+    once however many subscribers there are; nothing else reads it. Nor ``encoded_in_ascii``, for
+    those subscribers that can't bear other characters.
     """
 
     position: int
@@ -112,6 +113,7 @@ class LogEvent(msgspec.Struct, gc=False):
     swimlane: int
     triggering_event_token: str | None
     encoded: bytes | None = None
+    encoded_in_ascii: bytes | None = None
 
     @property
     def type(self) -> EventType:

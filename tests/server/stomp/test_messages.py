@@ -5,7 +5,11 @@ from collections import defaultdict
 
 import pytest
 
+from eventuary.delivery.consumer import Delivery
 from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.events import LogEvent
+from eventuary.server.stomp.messages import MessageWriter
+from eventuary.stomp_frames import Version
 from eventuary.tokens import event_token
 from tests.server.stomp.conftest import Opening, StompSide
 from tests.server.stomp.wire import VERSIONS, destination_of, frame, unescaped
@@ -160,13 +164,50 @@ async def test_odd_names_of_entities_and_events(stomp: StompSide, version: str) 
         assert message.body["eventData"] == name
 
 
-async def test_any_data_is_one_line_without_nul(stomp: StompSide) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_any_data_is_one_line_without_nul(stomp: StompSide, version: str) -> None:
     await stomp.append("a", *DATA)
     wire = await stomp.connect()
-    await wire.log_in()
+    await wire.log_in(version)
     await wire.subscribe("s", TYPES)
     found = await wire.messages(len(DATA))  # which looks at each body's form
     assert [message.body["eventData"] for message in found] == DATA
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_bodies_are_utf_8_but_in_1_0_ascii(stomp: StompSide, version: str) -> None:
+    """Its clients may decode each read for itself, and lose a character that comes in two."""
+    names = {"entityId": "ä", "entityType": "漢字", "eventType": "🐘", "eventMetadata": "\u2028\0é"}
+    await stomp.append(
+        "ä", "".join(DATA), entity_type="漢字", event_type="🐘", metadata="\u2028\0é"
+    )
+    wire = await stomp.connect()
+    await wire.log_in(version)
+    await wire.subscribe("s", {"漢字": ["🐘"]})
+    message = await wire.frame()
+    body = json.loads(message.body)
+    assert {name: body[name] for name in names} == names
+    assert body["eventData"] == "".join(DATA)
+    assert message.body.isascii() == (version == "1.0")
+
+
+def test_an_event_is_encoded_once_in_each_way() -> None:
+    plain, rich = (
+        LogEvent(1, "id", "default", "Order", "a", "Ordered", data, None, 0, None)
+        for data in ("plain", "ümläut")
+    )
+    deliveries = [Delivery(event, 0, 1, 1) for event in (plain, rich)]
+
+    def write(version: Version) -> list[bytes | None]:
+        MessageWriter(version, b"{}", b"1", "s", 1).write(deliveries)
+        return [each for event in (plain, rich) for each in (event.encoded, event.encoded_in_ascii)]
+
+    later = write(Version.V12)
+    assert [each is None for each in later] == [False, True, False, True]
+    both = write(Version.V10)
+    assert both[:3] == later[:3], "what is ASCII is not encoded again"
+    assert both[3] is not None
+    assert all(one is two for one, two in zip(both, write(Version.V10), strict=True))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

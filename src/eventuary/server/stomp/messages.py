@@ -2,8 +2,12 @@
 
 The body's part that is the same for all subscribers is encoded once per event and kept with it;
 only the event token, which names the subscriber, is added here (protocol.md, section 3, rule 5).
+
+It is UTF-8, but in 1.0 ASCII, with JSON's escapes for all else: clients of 1.0 decode each read for
+itself, and lose a character that comes in two.
 """
 
+import json
 from collections.abc import Sequence
 
 import msgspec
@@ -44,6 +48,7 @@ class MessageWriter:
         number: int,
     ) -> None:
         self._sent = 0
+        self._in_ascii = version is Version.V10
         head = b"MESSAGE\ndestination:" + destination
         if subscription is not None:
             head += b"\nsubscription:" + subscription
@@ -71,13 +76,18 @@ class MessageWriter:
         """Return the frames, one behind the other."""
         template = self._template
         more = self._suffix_length
+        in_ascii = self._in_ascii
         frames = []
         sent = self._sent
         for delivery in deliveries:
             event = delivery.event
             shared = event.encoded
             if shared is None:
-                shared = event.encoded = _encode_shared(event)
+                shared = event.encoded = _encode(_body(event))[:-1]
+            if in_ascii and not shared.isascii():
+                shared = event.encoded_in_ascii
+                if shared is None:
+                    shared = event.encoded_in_ascii = _encode_in_ascii(_body(event))[:-1]
             event_id = event.event_id.encode()
             swimlane = delivery.swimlane
             offset = delivery.offset
@@ -102,17 +112,19 @@ class MessageWriter:
         return b"".join(frames)
 
 
-def _encode_shared(event: LogEvent) -> bytes:
-    """Return the body without its token and its closing brace."""
-    return _encode(
-        _Body(
-            event.event_id,
-            event.entity_id,
-            event.entity_type,
-            event.event_type,
-            event.event_data,
-            event.swimlane,
-            event.position,
-            event.metadata,
-        )
-    )[:-1]
+def _body(event: LogEvent) -> _Body:
+    """Return the body but for its token, which comes in the place of the closing brace."""
+    return _Body(
+        event.event_id,
+        event.entity_id,
+        event.entity_type,
+        event.event_type,
+        event.event_data,
+        event.swimlane,
+        event.position,
+        event.metadata,
+    )
+
+
+def _encode_in_ascii(body: _Body) -> bytes:
+    return json.dumps(msgspec.to_builtins(body), separators=(",", ":")).encode()
