@@ -36,8 +36,8 @@ help: ## This list
 
 install: .venv/dev.stamp ## Make .venv with Eventuary and all that its tests need
 
-demo: .venv/run.stamp ## See it work: a server, events, a subscriber, and a kill -9
-	@$(BIN)/python -m eventuary.demo
+demo: .venv/run.stamp ## Place Order across a server and four services (KEEP=1: and let it run)
+	@$(BIN)/python -m eventuary.demo $(if $(KEEP),--keep)
 
 test: .venv/dev.stamp ## Run the tests (under 8 minutes on 2 cores)
 	@$(BIN)/python -m pytest

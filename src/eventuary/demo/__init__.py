@@ -1,4 +1,4 @@
-"""``make demo``: a server, events, a subscriber and a ``kill -9``, seen from outside.
+"""``make demo``: Place Order, across a server and four services, some of them killed.
 
-Uses nothing of Eventuary but its command: plain HTTP, and STOMP on a socket, as any client would.
+It starts them as a person would, and sees them from outside: HTTP, the log, and an outbox.
 """

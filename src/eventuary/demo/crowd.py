@@ -1,43 +1,44 @@
-"""Clients that place orders, all at once, until the server goes away; they note what was stored."""
+"""Customers who order at the same time, each until all of theirs are answered."""
 
-import contextlib
-import http.client
 import threading
 import time
 
-from eventuary.demo.entities import Entities, Event
+from eventuary.demo.calls import Refused
+from eventuary.demo.company import Company
 
 
 class Crowd:
-    """So many clients, each with a connection of its own."""
+    """So many buyers, who place so many orders each for one customer."""
 
-    def __init__(self, port: int, clients: int) -> None:
-        #: The events of each acknowledged order: entity id → event ids.
-        self.acknowledged: dict[str, list[str]] = {}
-        self._port = port
-        self._began = time.monotonic()
-        self._threads = [threading.Thread(target=self._place_orders) for _ in range(clients)]
+    def __init__(
+        self, company: Company, customer_id: str, total: str, *, buyers: int, each: int
+    ) -> None:
+        #: The ids of the orders that were answered.
+        self.answered: list[str] = []
+        self.refusals: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._buy, args=(company, customer_id, total, each))
+            for _ in range(buyers)
+        ]
         for thread in self._threads:
             thread.start()
 
-    def wait_for(self, orders: int) -> float:
-        """Wait for so many orders, at most 20 seconds; return how many a second there were."""
-        while len(self.acknowledged) < orders and time.monotonic() - self._began < 20:
+    def wait_for(self, orders: int) -> None:
+        """Wait until so many are answered, at most 20 seconds."""
+        end = time.monotonic() + 20
+        while len(self.answered) < orders and time.monotonic() < end:
             time.sleep(0.002)
-        return len(self.acknowledged) / (time.monotonic() - self._began)
 
     def join(self) -> None:
-        """Wait for all to notice that the server is gone."""
+        """Wait until all are."""
         for thread in self._threads:
             thread.join()
 
-    def _place_orders(self) -> None:
-        entities = Entities(self._port)
-        # No answer: the order may be stored, or not; only an answer is a promise.
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            while True:
-                placed = entities.create(
-                    "Order", [Event("OrderPlaced", {"total": 25}), Event("OrderPriced", {})]
-                )
-                self.acknowledged[placed.entity_id] = placed.event_ids
-        entities.close()
+    def _buy(self, company: Company, customer_id: str, total: str, each: int) -> None:
+        for _ in range(each):
+            try:
+                order = company.post("orders", "/orders", customerId=customer_id, orderTotal=total)
+            except (Refused, OSError) as error:
+                self.refusals.append(str(error))
+            else:
+                self.answered.append(order["orderId"])

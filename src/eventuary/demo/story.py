@@ -1,36 +1,47 @@
 """What the demonstration shows, act by act; each claim is checked as it is made."""
 
-import json
+import contextlib
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+from eventuary.demo.chronicle import Chronicle
+from eventuary.demo.company import KEEPS, Company, NoExample
 from eventuary.demo.crowd import Crowd
-from eventuary.demo.entities import Entities, Event, Refused
-from eventuary.demo.server_process import ServerProcess
-from eventuary.demo.stage import Stage
-from eventuary.demo.subscription import Subscription
-
-_TYPES = ["OrderPlaced", "OrderPriced", "OrderApproved", "OrderShipped"]
+from eventuary.demo.ordering import Ordering
+from eventuary.demo.stage import Stage, coloured
 
 
-def tell() -> bool:
-    """Tell the story; return whether every promise in it was kept."""
+def tell(*, keep: bool) -> bool:
+    """Tell the story; return whether every promise in it was kept.
+
+    ``keep``: let everything run on at the end, until Ctrl-C.
+    """
     stage = Stage()
     stage.open(
-        "Eventuary",
-        "An event store: what happened is kept as events, and whoever needs to know is told.\n"
-        "This starts a server of its own, uses it as a client would, and then kills it.",
+        "Place Order",
+        "An order is approved if its customer's credit suffices. Orders and\n"
+        "customers are in services of their own, which share nothing but events.",
     )
     with tempfile.TemporaryDirectory(prefix="eventuary-demo-") as directory:
-        server = ServerProcess(Path(directory))
         try:
-            _Story(stage, server).tell()
+            company = Company(Path(directory))
+        except NoExample as error:
+            stage.check(False, str(error))
+            return False
+        try:
+            story = _Story(stage, company)
+            story.tell()
+            if keep:
+                story.keep()
+            story.stop()
         finally:
-            server.kill()
+            company.kill()
     stage.close(
-        "Start a server of your own   [bold]eventuary serve[/]\n"
-        "Browse what it can do        [bold]http://127.0.0.1:8080/docs[/]"
+        "Every promise was kept",
+        "Try it by hand               [bold]make demo KEEP=1[/]\n"
+        "Read how it is done          [bold]examples/customers_and_orders[/]",
     )
     return stage.failures == 0
 
@@ -38,158 +49,217 @@ def tell() -> bool:
 class _Story:
     """The acts, and what goes from one to the next."""
 
-    def __init__(self, stage: Stage, server: ServerProcess) -> None:
+    def __init__(self, stage: Stage, company: Company) -> None:
         self._stage = stage
-        self._server = server
-        self._order = ""
-        self._order_events: list[str] = []
-        #: What the subscriber was told, in the order in which it was.
-        self._told: list[str] = []
+        self._company = company
+        self._chronicle = Chronicle(company)
+        self._ordering = Ordering(stage, company, self._chronicle)
+        self._ada = ""
 
     def tell(self) -> None:
         """Play all acts."""
         self._start()
-        self._create_and_update()
-        self._refuse_a_stale_writer()
-        self._read()
-        self._follow()
-        crowd = self._kill()
-        self._restart(crowd)
-        self._resume(crowd)
-        self._stop()
+        self._approve()
+        self._reject()
+        self._nobody()
+        self._cancel()
+        self._ten_at_once()
+        self._kill_a_service()
+        self._kill_the_server()
+        self._history()
+        self._emails()
 
     def _start(self) -> None:
-        self._stage.act("Start a server")
-        self._stage.say(f"[green]$ {self._server.command}[/]")
-        seconds = self._server.start()
-        self._stage.say(
-            f"Ready after {seconds:.1f} s: REST on port [b]{self._server.http_port}[/], STOMP on "
-            f"port [b]{self._server.stomp_port}[/], one SQLite file."
-        )
-
-    def _create_and_update(self) -> None:
-        self._stage.act("Create an order, and let something happen to it")
-        entities = Entities(self._server.http_port)
-        created = entities.create("Order", [Event("OrderPlaced", {"customer": "Ada", "total": 25})])
-        self._stage.say("[green]POST /entity/default[/]  the order exists, as its first event")
-        updated = entities.update(
-            "Order",
-            created.entity_id,
-            created.version,
-            [Event("OrderApproved", {"by": "credit check"}), Event("OrderShipped", {"parcels": 1})],
-        )
-        self._stage.say("[green]POST /entity/default/Order/…[/]  two more, written as one")
-        entities.close()
-        self._order = created.entity_id
-        self._order_events = created.event_ids + updated.event_ids
-        self._stale_version = created.version
-
-    def _refuse_a_stale_writer(self) -> None:
-        self._stage.act("Someone else decided on old news")
-        entities = Entities(self._server.http_port)
-        try:
-            entities.update("Order", self._order, self._stale_version, [Event("OrderPriced", {})])
-        except Refused as refused:
-            self._stage.say(f"[yellow]{refused.status} {refused.code}[/]  {refused.explanation}")
-            kept = refused.code == "optimistic_lock_error"
-        else:
-            kept = False
-        entities.close()
-        self._stage.check(kept, "an update of an old version is refused, and says why")
-
-    def _read(self) -> None:
-        self._stage.act("Read it back: its state is its events")
-        entities = Entities(self._server.http_port)
-        events = entities.find("Order", self._order)
-        entities.close()
-        self._stage.table(("event id", "what happened", "data"), events)
-        self._stage.check(
-            [event.event_id for event in events] == self._order_events,
-            "all three, in order, with the ids that the appends answered",
-        )
-
-    def _follow(self) -> None:
-        self._stage.act("Follow orders by a durable subscription")
-        subscription = self._subscribe()
-        self._told += [subscription.next().event_id for _ in self._order_events]
-        self._stage.check(self._told == self._order_events, "what happened before is told first")
-        entities = Entities(self._server.http_port)
-        began = time.perf_counter()
-        placed = entities.create("Order", [Event("OrderPlaced", {"customer": "Grace"})])
-        delivery = subscription.next()
-        milliseconds = (time.perf_counter() - began) * 1000
-        entities.close()
-        customer = json.loads(delivery.data)["customer"]
-        self._stage.check(
-            [delivery.event_id] == placed.event_ids,
-            f"{customer}'s new order is on disk and told within {milliseconds:.1f} ms",
-        )
-        self._told.append(delivery.event_id)
-        subscription.close()
-        self._stage.say("The subscriber goes away. The server remembers how far it got.")
-
-    def _kill(self) -> Crowd:
-        self._stage.act("Meanwhile eight customers order as fast as they can … and: kill -9")
-        crowd = Crowd(self._server.http_port, clients=8)
-        rate = crowd.wait_for(orders=1500)
-        pid = self._server.pid
-        self._server.kill()
-        crowd.join()
-        self._stage.say(
-            f"[b]{len(crowd.acknowledged):,}[/] orders were answered, {rate:,.0f} a second, each "
-            "on disk before its answer."
-        )
-        self._stage.say(f"[green]$ kill -9 {pid}[/]  [red]in the middle of it[/]")
-        return crowd
-
-    def _restart(self, crowd: Crowd) -> None:
-        self._stage.act("Start it again")
-        seconds = self._server.start()
+        self._stage.act("Start an event store server and four services, each a process")
+        began = time.monotonic()
+        self._company.start()
+        seconds = time.monotonic() - began
+        server = self._company.server
+        rows = [("server", server.url, str(server.pid), "all events, in SQLite")]
+        rows += [
+            (name.replace("_", " "), process.url, str(process.pid), KEEPS[name])
+            for name, process in self._company.services.items()
+        ]
+        self._stage.table(("process", "address", "pid", "what it keeps"), rows)
         self._stage.say(f"Ready after {seconds:.1f} s.")
-        entities = Entities(self._server.http_port)
-        lost = sum(
-            [event.event_id for event in entities.find("Order", order)] != events
-            for order, events in crowd.acknowledged.items()
-        )
-        entities.close()
+
+    def _approve(self) -> None:
+        self._stage.act("Ada, who may owe 100, orders for 30")
+        self._ada = self._ordering.create_customer("Ada", "100.00")
+        order = self._ordering.place(self._ada, "30.00")
+        self._ordering.show_decision(order)
         self._stage.check(
-            not lost and bool(crowd.acknowledged),
-            f"every one of the {len(crowd.acknowledged):,} answered orders is there, whole"
-            + (f": {lost} are not" if lost else ""),
+            self._ordering.state(order) == "APPROVED",
+            "approved: the store told each service what had happened",
         )
 
-    def _resume(self, crowd: Crowd) -> None:
-        self._stage.act("The subscriber returns")
-        entities = Entities(self._server.http_port)
-        last = entities.create("Order", [Event("OrderPlaced", {"customer": "the last one"})])
-        entities.close()
-        wanted = {event for events in crowd.acknowledged.values() for event in events}
-        wanted.update(last.event_ids)
-        subscription = self._subscribe()
+    def _reject(self) -> None:
+        self._stage.act("She orders for 80, and only 70 are left")
+        order = self._ordering.place(self._ada, "80.00")
+        self._ordering.show_decision(order)
+        self._stage.check(
+            (self._ordering.state(order), self._ordering.credit(self._ada))
+            == ("REJECTED", "70.00"),
+            "rejected, and nothing is held for it",
+        )
+
+    def _nobody(self) -> None:
+        self._stage.act("Somebody orders whom nobody knows")
+        order = self._ordering.place("nobody", "10.00")
+        self._ordering.show_decision(order)
+        self._stage.check(
+            self._ordering.state(order) == "REJECTED",
+            "rejected: that, too, is an answer, and an event",
+        )
+
+    def _cancel(self) -> None:
+        self._stage.act("Ada cancels her first order, twice")
+        order = self._ordering.orders[0]
+        self._ordering.cancel(order)
+        self._ordering.cancel(order)
+        self._chronicle.follow(lambda: bool(self._chronicle.count(self._ada, "CreditReleased")))
+        self._ordering.show_causes(order, "OrderCancelled", "CreditReleased")
+        credit = self._ordering.credit(self._ada)
+        self._stage.check(
+            self._chronicle.count(order, "OrderCancelled") == 1 and credit == "100.00",
+            f"cancelled once, and {credit} can be reserved again",
+        )
+
+    def _ten_at_once(self) -> None:
+        self._stage.act("Grace, who may owe 100, orders ten times at once, each for 30")
+        grace = self._ordering.create_customer("Grace", "100.00")
+        crowd = Crowd(self._company, grace, "30.00", buyers=10, each=1)
+        crowd.join()
+        self._ordering.wait_for_decisions(crowd.answered)
+        states = sorted(self._ordering.state(order) for order in crowd.answered)
+        for row in (states[:5], states[5:]):
+            self._stage.say(" ".join(coloured(state) for state in row))
+        credit = self._ordering.credit(grace)
+        self._stage.check(
+            states == ["APPROVED"] * 3 + ["REJECTED"] * 7 and credit == "10.00",
+            f"three are approved, however they met; {credit} is left",
+        )
+
+    def _kill_a_service(self) -> None:
+        self._stage.act("kill -9 the customer service, and order")
+        service = self._company.services["customers"]
+        self._stage.say(f"[green]$ kill -9 {service.pid}[/]")
+        service.kill()
+        order = self._ordering.place(self._ada, "55.00")
+        self._chronicle.follow(lambda: bool(self._chronicle.of(order)))
+        self._stage.check(
+            self._ordering.state(order) == "CREATED", "the order is taken all the same, and waits"
+        )
+        seconds = service.start()
+        self._stage.say(f"The service is back after {seconds:.1f} s; it had nothing to lose.")
+        self._ordering.show_decision(order)
+        self._stage.check(
+            self._ordering.state(order) == "APPROVED",
+            "it is told what happened while it was away",
+        )
+
+    def _kill_the_server(self) -> None:
+        self._stage.act("Forty orders for Linus, who may owe 100; meanwhile kill -9 the server")
+        linus = self._ordering.create_customer("Linus", "100.00")
+        crowd = Crowd(self._company, linus, "4.00", buyers=4, each=10)
+        crowd.wait_for(12)
+        server = self._company.server
+        answered, pid = len(crowd.answered), server.pid
+        server.kill()
+        self._stage.say(f"[green]$ kill -9 {pid}[/]  [red]with {answered} of 40 answered[/]")
+        seconds = server.start()
+        self._stage.say(f"The server is back after {seconds:.1f} s.")
+        crowd.join()
+        self._stage.check(
+            len(crowd.answered) == 40 and not crowd.refusals,
+            "all 40 were answered: the services had tried until it was back",
+        )
+        self._ordering.wait_for_decisions(crowd.answered)
+        stored = self._chronicle.orders_of(linus)
+        self._stage.check(stored == sorted(crowd.answered), "each is stored, and none twice")
+        approved = sum(self._chronicle.count(order, "OrderApproved") for order in stored)
+        rejected = sum(self._chronicle.count(order, "OrderRejected") for order in stored)
+        credit = self._ordering.credit(linus)
+        self._stage.check(
+            (approved, rejected, credit) == (25, 15, "0.00"),
+            f"{approved} are approved, {rejected} rejected, each of them once; {credit} is left",
+        )
+
+    def _history(self) -> None:
+        self._stage.act("What Ada sees: one document, put together from events of two services")
+        path = f"/customers/{self._ada}"
+        states = {
+            order: self._ordering.state(order) for order in self._chronicle.orders_of(self._ada)
+        }
+
+        def up_to_date() -> bool:
+            document = self._company.get("order_history", path)
+            shown = {each["orderId"]: each["state"] for each in document["orders"]}
+            return shown == states and document["creditReserved"] == "55.00"
+
+        self._chronicle.follow(up_to_date)
         began = time.perf_counter()
-        returned: list[str] = []
-        in_order = True
-        newest: dict[str, str] = {}
-        while wanted:
-            delivery = subscription.next()
-            in_order &= newest.get(delivery.entity_id, "") < delivery.event_id
-            newest[delivery.entity_id] = delivery.event_id
-            returned.append(delivery.event_id)
-            wanted.discard(delivery.event_id)
-        seconds = time.perf_counter() - began
-        subscription.close()
+        document = self._company.get("order_history", path)
+        self._stage.call(f"GET {path[:20]}…", "one read", time.perf_counter() - began)
         self._stage.say(
-            f"It is told the [b]{len(returned):,}[/] events that it missed, in {seconds:.1f} s."
+            f"[b]{document['name']}[/], credit limit {document['creditLimit']}, "
+            f"reserved {document['creditReserved']}"
+        )
+        self._stage.table(
+            ("order", "total", "state", ""),
+            [
+                (
+                    self._ordering.names[each["orderId"]],
+                    each["orderTotal"],
+                    coloured(each["state"]),
+                    f"[dim]{each.get('rejectionReason', '')}[/]",
+                )
+                for each in document["orders"]
+            ],
         )
         self._stage.check(
-            not set(returned) & set(self._told), "it resumes where it stopped: nothing comes twice"
+            up_to_date(), "each order is in its final state, and what is held is what is approved"
         )
-        self._stage.check(in_order, "the events of each order come in their order")
 
-    def _stop(self) -> None:
-        self._stage.act("Stop it")
-        code = self._server.stop()
-        self._stage.check(code == 0, "it finishes what is under way, and ends with exit code 0")
+    def _emails(self) -> None:
+        self._stage.act("And the e-mails: one for each order that was approved")
+        approvals = sorted(
+            event.id for event in self._chronicle.events if event.event_type == "OrderApproved"
+        )
+        self._chronicle.follow(lambda: len(self._chronicle.emails()) >= len(approvals))
+        told = sorted(email.event_id for email in self._chronicle.emails())
+        self._stage.check(
+            told == approvals,
+            f"{len(approvals)} approvals, {len(told)} e-mails, whoever was killed in between",
+        )
 
-    def _subscribe(self) -> Subscription:
-        return Subscription(self._server.stomp_port, "shipping", "Order", _TYPES)
+    def keep(self) -> None:
+        """Show where everything is, and let it run until Ctrl-C."""
+        self._stage.act("It is all yours, until Ctrl-C")
+        customers, orders, history = (
+            self._company.services[each].url for each in ("customers", "orders", "order_history")
+        )
+        server, order = self._company.server.url, self._ordering.orders[-1]
+        header = "-H 'content-type: application/json'"
+        self._stage.lines(
+            f"curl {customers}/customers {header} \\",
+            '     -d \'{"name": "Alan", "creditLimit": 100}\'',
+            f"curl {orders}/orders {header} \\",
+            f'     -d \'{{"customerId": "{self._ada}", "orderTotal": 12.5}}\'',
+            f"curl {orders}/orders/{order}",
+            f"curl -X POST {orders}/orders/{order}/cancel",
+            f"curl {history}/customers/{self._ada}",
+            f"curl {server}/v1/spaces/default/log",
+            f"ls {self._company.outbox}",
+        )
+        self._stage.say(f"APIs to read and to try: [b]{server}/docs[/], [b]{orders}/docs[/], …")
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+    def stop(self) -> None:
+        """End all processes."""
+        self._stage.act("Stop")
+        codes = self._company.stop()
+        self._stage.check(
+            codes == [0] * 5, "all five finish what is under way, and end with exit code 0"
+        )
