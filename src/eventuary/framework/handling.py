@@ -36,17 +36,20 @@ _REASON = 500
 class _Lane:
     """A swimlane's deliveries that wait for the one before them."""
 
-    __slots__ = ("epoch", "number", "waiting", "worker")
+    __slots__ = ("epoch", "number", "under_way", "waiting", "worker")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.waiting: deque[Delivery] = deque()
         self.worker: asyncio.Task[None] | None = None
+        #: The offset of what is being handled, and will be answered.
+        self.under_way: int | None = None
         #: Changes when what was handed over before is void.
         self.epoch = 0
 
     def void(self) -> None:
         self.waiting.clear()
+        self.under_way = None
         self.epoch += 1
 
 
@@ -153,6 +156,8 @@ class RunningSubscriber:
             lane = self._lanes.get(delivery.swimlane)
             if lane is None:
                 lane = self._lanes[delivery.swimlane] = _Lane(delivery.swimlane)
+            if delivery.offset == lane.under_way:
+                continue  # the handler takes longer than the store waits; it answers both
             lane.waiting.append(delivery)
             if lane.worker is None:
                 lane.worker = asyncio.get_running_loop().create_task(self._work(lane))
@@ -179,9 +184,11 @@ class RunningSubscriber:
         while lane.waiting and consumer is not None:
             delivery = lane.waiting.popleft()
             epoch = lane.epoch
+            lane.under_way = delivery.offset
             failure = await self._handle(delivery)
             if epoch != lane.epoch:
                 continue  # it was delivered over a connection that is gone: it comes again
+            lane.under_way = None
             if failure is None:
                 consumer.acknowledge(delivery.swimlane, _acknowledged_at(delivery))
             else:
