@@ -114,6 +114,32 @@ async def test_destination_and_id_come_back_byte_for_byte(stomp: StompSide, vers
         await stomp.until_alone()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("space", [None, "shop: 1"])
+async def test_a_destination_that_clients_could_not_read_is_shortened(
+    stomp: StompSide, version: str, space: str | None
+) -> None:
+    """But in 1.0, whose clients find their subscription by it."""
+    await stomp.append("a", "{}", space=space or "default")
+    more = {} if space is None else {"space": space}
+    bare = len(destination_of(version, "ü: 1", TYPES, filler="", **more))
+    for length in (10_000, 10_001):
+        wire = await stomp.connect()
+        await wire.log_in(version)
+        filler = "x" * (length - bare)
+        destination = await wire.subscribe("ü: 1", TYPES, filler=filler, **more)
+        assert len(destination) == length
+        message = await wire.message()
+        if length == 10_000 or version == "1.0":
+            assert message.headers["destination"] == destination
+        else:
+            short = json.loads(unescaped(message.headers["destination"], version))
+            assert short == {"subscriberId": "ü: 1", "space": space or "default"}
+        assert message.headers["subscription"] == b"s"
+        wire.abort()
+        await stomp.until_alone()
+
+
 async def test_in_1_0_no_id_is_needed(stomp: StompSide) -> None:
     await stomp.append("a", "{}")
     wire = await stomp.connect()

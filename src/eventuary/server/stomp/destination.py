@@ -5,7 +5,7 @@ import msgspec
 from eventuary.errors import BadRequest
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import DEFAULT_SPACE
-from eventuary.stomp_frames import shown, unescape_leniently
+from eventuary.stomp_frames import Version, escape, shown, unescape_leniently
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -32,6 +32,10 @@ class _Wire(msgspec.Struct, rename="camel"):
 
 #: What a destination looks like, for those who sent another.
 _LIKE = '{"subscriberId": …, "entityTypesAndEvents": {…}}'
+
+#: Bytes of the longest that is sent back. A client of 1.1 and 1.2 refuses header lines of over
+#: 10,240 characters.
+_LONGEST_ECHO = 10_000
 
 _decode = msgspec.json.Decoder(_Wire).decode
 
@@ -71,3 +75,15 @@ def parse_destination(value: bytes) -> Destination:
         else ReadFrom.BEGINNING,
         options.get("progressNotifications", wire.progress_notifications) is True,
     )
+
+
+def echo(value: bytes, destination: Destination, version: Version) -> bytes:
+    """Return the header ``destination`` of a subscription's messages: ``value``, as it came.
+
+    One that is too long for a client to read says in 1.1 and 1.2 whose it is, and no more: there a
+    subscription is found by the header ``subscription``, but in 1.0 by exactly this text.
+    """
+    if version is Version.V10 or len(value) <= _LONGEST_ECHO:
+        return value
+    short = {"subscriberId": destination.subscriber_id, "space": destination.space}
+    return escape(msgspec.json.encode(short).decode(), version)

@@ -35,8 +35,8 @@ _encode = msgspec.json.Encoder().encode
 class MessageWriter:
     """Writes the MESSAGE frames of one SUBSCRIBE.
 
-    ``destination`` and ``subscription`` (None: the client gave no id) are header values as the
-    client sent them; ``number`` names the SUBSCRIBE, and no other.
+    ``destination`` and ``subscription`` (None: the client gave no id) are header values, escaped as
+    they are to be sent; ``number`` names the SUBSCRIBE, and no other.
     """
 
     def __init__(

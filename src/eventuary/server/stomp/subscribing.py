@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from eventuary.delivery.consumer import AckMode, Consumer, Delivery
 from eventuary.server.stomp.delivery_policy import parse_delivery_policy
-from eventuary.server.stomp.destination import parse_destination
+from eventuary.server.stomp.destination import echo, parse_destination
 from eventuary.server.stomp.messages import MessageWriter
 from eventuary.stomp_frames import Frame, FrameError, unescape
 
@@ -78,7 +78,11 @@ async def subscribe(session: "Session", frame: Frame, number: int) -> Subscribed
         raise FrameError("SUBSCRIBE comes before CONNECT")
     session.principal.require(destination.space, write=False)
     writer = MessageWriter(
-        session.version, raw, frame.headers.get("id"), destination.subscriber_id, number
+        session.version,
+        echo(raw, destination, session.version),
+        frame.headers.get("id"),
+        destination.subscriber_id,
+        number,
     )
     subscribed = Subscribed(session, number, writer)
     subscribed.consumer = await session.store.subscribe(
