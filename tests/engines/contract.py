@@ -470,11 +470,13 @@ class EngineContract(ABC):
             await engine.store_dead_letter(record)
         assert [d.position for d in await engine.load_dead_letters("default", "view")] == [4, 9]
         assert await engine.load_dead_letters("other", "view") == []
+        assert await engine.count_dead_letters() == {("default", "view"): 2}
         await engine.delete_dead_letter("default", "view", 4)
         await engine.delete_dead_letter("default", "view", 4)
         assert await engine.load_dead_letters("default", "view") == [records[0]]
         await engine.delete_subscription("default", "view")
         assert await engine.load_dead_letters("default", "view") == []
+        assert await engine.count_dead_letters() == {}
 
     async def test_keys_are_stored_and_revoked(self, engine: Engine) -> None:
         key = KeyRecord("ops", "ab" * 32, ("default", "other"), True, 5)

@@ -330,11 +330,12 @@ class Dispatcher:
         for subscription in list(self._open.values()):
             subscription.check_answers(now)
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run work of delivery's own beside everything else; ``stop`` waits for it."""
         task: asyncio.Task[None] = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def rest(self, seconds: float) -> None:
         """Wait, but not beyond ``stop``."""

@@ -40,11 +40,23 @@ class SubscriptionStatus(msgspec.Struct, frozen=True, rename="camel"):
     paused: bool
     policy: DeliveryPolicy
     consumers: int
-    #: Selected events not yet acknowledged; counted up to ``lag_cap``.
+    #: Selected events not yet acknowledged; counted up to ``LAG_CAP``.
     lag: int
     dead_letters: int
     created_at: int
     swimlanes: list[SwimlaneStatus]
+
+
+class SubscriptionLag(msgspec.Struct, frozen=True):
+    """Of one subscription what tells whether somebody must look at it."""
+
+    space: str
+    subscriber_id: str
+    durability: str
+    consumers: int
+    #: Selected events not yet acknowledged; counted up to ``LAG_CAP``.
+    lag: int
+    dead_letters: int
 
 
 #: Lags are counted up to here: beyond it, the number means "at least".

@@ -2,13 +2,13 @@
 
 import asyncio
 import builtins
-from collections import defaultdict
 
 from eventuary.delivery.dispatcher import Dispatcher
+from eventuary.delivery.lags import Lags, lag_of
 from eventuary.delivery.policy import DeliveryPolicy
-from eventuary.delivery.status import LAG_CAP, SubscriptionStatus, SwimlaneStatus
+from eventuary.delivery.status import SubscriptionStatus, SwimlaneStatus
 from eventuary.delivery.subscription import Subscription
-from eventuary.engines.engine import DeadLetterRecord, LogQuery
+from eventuary.engines.engine import DeadLetterRecord
 from eventuary.errors import BadRequest
 
 
@@ -31,9 +31,9 @@ class Subscriptions:
             subscription = await self._dispatcher.find(space, subscriber_id)
         return await self._status(subscription)
 
-    async def consumed(self) -> builtins.list[SubscriptionStatus]:
-        """Return the status of each subscription, of all spaces, that somebody consumes."""
-        return [await self._status(each) for each in self._dispatcher.open_subscriptions()]
+    def lags(self) -> Lags:
+        """Return what watches the lags of all subscriptions, of all spaces."""
+        return Lags(self._dispatcher)
 
     async def caught_up(self, space: str, subscriber_id: str, wait: float) -> bool:
         """Wait, at most ``wait`` seconds, until all of the log as it is now is acknowledged.
@@ -124,7 +124,7 @@ class Subscriptions:
             paused=subscription.paused,
             policy=subscription.policy,
             consumers=len(subscription.consumptions),
-            lag=await self._lag(subscription),
+            lag=await lag_of(subscription, self._dispatcher.engine),
             dead_letters=len(await subscription.parking.records()),
             created_at=subscription.created_at,
             swimlanes=[
@@ -137,23 +137,3 @@ class Subscriptions:
                 for each in subscription.swimlanes
             ],
         )
-
-    async def _lag(self, subscription: Subscription) -> int:
-        by_position: dict[int, set[int]] = defaultdict(set)
-        ahead = 0
-        for swimlane in subscription.swimlanes:
-            by_position[swimlane.position].add(swimlane.number)
-            ahead += len(swimlane.acknowledged)
-        lag = 0
-        for position, numbers in by_position.items():
-            every = len(numbers) == len(subscription.swimlanes)
-            lag += await self._dispatcher.engine.count(
-                LogQuery(
-                    subscription.space,
-                    after=position,
-                    types=subscription.selection.types,
-                    swimlanes=None if every else frozenset(numbers),
-                ),
-                cap=LAG_CAP,
-            )
-        return max(0, min(lag, LAG_CAP) - ahead)

@@ -268,6 +268,9 @@ class Engine(Protocol):
     ) -> asyncio.Future[list[DeadLetterRecord]]:
         """Return the dead letters of a subscription, lowest position first."""
 
+    def count_dead_letters(self) -> asyncio.Future[dict[tuple[str, str], int]]:
+        """Count dead letters by (space, subscriber id), where there are any."""
+
     def store_dead_letter(self, record: DeadLetterRecord) -> asyncio.Future[None]:
         """Park an event; parking it again replaces what was known of it."""
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from eventuary.engines.engine import SubscriptionRecord
 from eventuary.errors import ServiceUnavailable
 from eventuary.server.v1 import health, metrics
 from tests.event_store.recorder import Recorder
@@ -127,19 +128,35 @@ async def test_the_series_are_bounded(
     assert samples["eventuary_subscriptions_without_series"] == 2
 
 
+async def test_a_subscriber_that_is_gone_is_seen(
+    client: httpx.AsyncClient, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_LAGS_KEPT", 0.0)
+    consumer = await server.store.subscribe("default", "s", {"Order": ["Created"]}, Recorder())
+    labels = "{durability=DURABLE,space=default,subscriber=s}"
+    for consumers, lag in ((1, 0), (0, 1), (0, 2)):
+        samples = await scrape(client)
+        assert samples[f"eventuary_subscription_consumers{labels}"] == consumers
+        assert samples[f"eventuary_subscription_lag{labels}"] == lag
+        assert samples[f"eventuary_subscription_dead_letters{labels}"] == 0
+        await consumer.close()
+        await server.store.create("default", "Order", [new_event()])
+    assert samples["eventuary_subscriptions_without_series"] == 0
+
+
 async def test_lags_are_counted_once_for_scrapes_at_a_time(
     client: httpx.AsyncClient, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await server.store.subscribe("default", "s", {"Order": ["Created"]}, Recorder())
     counted = 0
-    consumed = server.store.subscriptions.consumed
+    load_subscriptions = server.store.engine.load_subscriptions
 
-    async def counting() -> list[object]:
+    async def counting(space: str | None) -> list[SubscriptionRecord]:
         nonlocal counted
         counted += 1
-        return list(await consumed())
+        return await load_subscriptions(space)
 
-    monkeypatch.setattr(server.store.subscriptions, "consumed", counting)
+    monkeypatch.setattr(server.store.engine, "load_subscriptions", counting)
     await asyncio.gather(*(scrape(client) for _ in range(5)))
     assert counted == 1
     await server.store.create("default", "Order", [new_event()])

@@ -229,6 +229,10 @@ class SqliteEngine:
             lambda connection: subscriptions.load_dead_letters(connection, space, subscriber_id)
         )
 
+    def count_dead_letters(self) -> asyncio.Future[dict[tuple[str, str], int]]:
+        """Count dead letters."""
+        return self._log.read(subscriptions.count_dead_letters)
+
     def store_dead_letter(self, record: DeadLetterRecord) -> asyncio.Future[None]:
         """Park an event."""
         return self._write(partial(subscriptions.store_dead_letter, record=record))

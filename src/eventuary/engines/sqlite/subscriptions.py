@@ -45,6 +45,11 @@ FROM dead_letters JOIN subscriptions USING (subscription_no)
 WHERE space = ? AND subscriber_id = ? ORDER BY position
 """
 
+_COUNT_DEAD_LETTERS = """
+SELECT space, subscriber_id, count(*) FROM dead_letters JOIN subscriptions USING (subscription_no)
+GROUP BY subscription_no
+"""
+
 _STORE_DEAD_LETTER = """
 INSERT OR REPLACE INTO dead_letters
 SELECT subscription_no, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
@@ -123,6 +128,12 @@ def load_dead_letters(
     """Return a subscription's dead letters, lowest position first."""
     rows = connection.execute(_DEAD_LETTERS, (space, subscriber_id)).fetchall()
     return [DeadLetterRecord(*row) for row in rows]
+
+
+def count_dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """Count dead letters by (space, subscriber id)."""
+    rows = connection.execute(_COUNT_DEAD_LETTERS).fetchall()
+    return {(space, subscriber_id): number for space, subscriber_id, number in rows}
 
 
 def store_dead_letter(connection: sqlite3.Connection, record: DeadLetterRecord) -> None:

@@ -1,7 +1,7 @@
 """``/metrics`` in Prometheus' text format: numbers that are counted anyway, read at the scrape.
 
-Lags are counted by the engine, which costs something; they are kept for some seconds, and counted
-for one scrape at a time. The number of their series is bounded.
+Lags are counted by the engine, which costs something: for one scrape at a time, every few seconds
+at most, and no scrape waits long for it. The number of their series is bounded.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from eventuary.delivery.status import LAG_CAP, SubscriptionStatus
+from eventuary.delivery.lags import Lags
+from eventuary.delivery.status import LAG_CAP
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.server.v1.call import Call
 from eventuary.server.v1.operation import Access, Operation, Sample
@@ -27,6 +28,9 @@ MOST_SERIES = 1000
 #: Seconds for which lags are kept.
 _LAGS_KEPT = 5.0
 
+#: Seconds that a scrape waits for them: what is not counted by then is shown by a later one.
+_PATIENCE = 2.0
+
 
 class MetricRoutes:
     """``GET /metrics``."""
@@ -35,24 +39,18 @@ class MetricRoutes:
         self._store = store
         self._sources = sources
         self._answers = answers
-        self._counting = asyncio.Lock()
-        self._statuses: list[SubscriptionStatus] = []
+        self._lags = store.subscriptions.lags()
         self._kept_until = 0.0
 
     async def scrape(self, call: Call) -> Response:
         """Answer all metrics."""
         del call  # it names nothing
-        statuses = await self._consumed()
-        text = generate_latest(_Scrape(self._store, self._sources, self._answers, statuses))
-        return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-    async def _consumed(self) -> list[SubscriptionStatus]:
         loop = asyncio.get_running_loop()
-        async with self._counting:
-            if loop.time() >= self._kept_until:
-                self._statuses = await self._store.subscriptions.consumed()
-                self._kept_until = loop.time() + _LAGS_KEPT
-            return self._statuses
+        if self._lags.looking or loop.time() >= self._kept_until:
+            await self._lags.look(MOST_SERIES, _PATIENCE)
+            self._kept_until = loop.time() + _LAGS_KEPT
+        text = generate_latest(_Scrape(self._store, self._sources, self._answers, self._lags))
+        return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     def operations(self) -> list[Operation]:
         """Return what this file answers."""
@@ -64,10 +62,10 @@ class MetricRoutes:
                 tag="Health",
                 summary="Metrics for Prometheus",
                 description=(
-                    "Counters since the start, gauges, and the lag of each subscription that "
-                    f"somebody consumes, of {MOST_SERIES:,} at most and counted up to "
-                    f"{LAG_CAP:,}. It names subscriptions of every space, so it takes a key for "
-                    "all of them; a read-only one will do."
+                    "Counters since the start, gauges, and the lag of each subscription, whether "
+                    f"or not somebody consumes it: of {MOST_SERIES:,} at most, counted up to "
+                    f"{LAG_CAP:,} and every few seconds. It names subscriptions of every space, so "
+                    "it takes a key for all of them; a read-only one will do."
                 ),
                 access=Access.READ_ALL,
                 handle=self.scrape,
@@ -88,12 +86,12 @@ class _Scrape(Collector):
         store: EmbeddedEventStore,
         sources: Sources,
         answers: Answers,
-        statuses: list[SubscriptionStatus],
+        lags: Lags,
     ) -> None:
         self._store = store
         self._sources = sources
         self._answers = answers
-        self._statuses = statuses
+        self._lags = lags
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
@@ -187,7 +185,8 @@ class _Scrape(Collector):
             "Dead letters of the subscription that wait for an operator.",
             labels=labels,
         )
-        for status in self._statuses[:MOST_SERIES]:
+        known = self._lags.known
+        for status in known:
             values = [status.space, status.subscriber_id, status.durability]
             lag.add_metric(values, status.lag)
             consumers.add_metric(values, status.consumers)
@@ -195,6 +194,6 @@ class _Scrape(Collector):
         yield from (lag, consumers, parked)
         yield GaugeMetricFamily(
             "eventuary_subscriptions_without_series",
-            f"Connected subscriptions beyond the {MOST_SERIES} that are shown.",
-            max(0, len(self._statuses) - MOST_SERIES),
+            f"Subscriptions beyond the {MOST_SERIES} that are shown, or not counted yet.",
+            self._lags.total - len(known),
         )
