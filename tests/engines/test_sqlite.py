@@ -11,9 +11,10 @@ from eventuary.engines.engine import Committed, Engine, LogQuery
 from eventuary.engines.opening import open_engine
 from eventuary.engines.sqlite.database import connect, make_file
 from eventuary.engines.sqlite.engine import SqliteEngine
-from eventuary.errors import BadRequest, ConfigurationError, ServiceUnavailable
+from eventuary.errors import BadRequest, ConfigurationError, NotFound, ServiceUnavailable
 from eventuary.events import Append, Appended, Entity, NewEvent
-from eventuary.ids import IdGenerator
+from eventuary.ids import ZERO_ID, IdGenerator
+from eventuary.seldom import Seldom
 from tests.engines.contract import APPROVED, ORDER, EngineContract, creation, update
 
 
@@ -138,6 +139,50 @@ class TestSqliteEngine(EngineContract):
         async with self.started() as engine:
             assert engine.head == 3
             assert len((await engine.read_log(LogQuery("default", 0))).events) == 3
+
+    async def test_that_storage_takes_writes_again_is_said(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Once for each time that it was said to take none, which is said once in ten seconds."""
+        now = 0.0
+        monkeypatch.setattr(
+            "eventuary.engines.sqlite.writer.Seldom", lambda: Seldom(clock=lambda: now)
+        )
+        caplog.set_level("INFO", "eventuary.sqlite")
+        async with self.started() as engine:
+            writing = engine._writer._connection  # type: ignore[attr-defined]  # SQLite's own
+            for moment in (0.0, 1.0, 12.0):  # the second time nothing is said, of either
+                now = moment
+                writing.execute("PRAGMA query_only = ON")
+                for _ in range(3):
+                    with pytest.raises(ServiceUnavailable):
+                        await engine.append(creation())
+                writing.execute("PRAGMA query_only = OFF")
+                # An append that is refused says nothing of the storage.
+                with pytest.raises(NotFound):
+                    await engine.append(update(Appended("nobody", ZERO_ID, [])))
+                await engine.append(creation())
+                await engine.probe()
+        refused = "appends are answered 503: attempt to write a readonly database"
+        again = "appends are taken again"
+        assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+            ("WARNING", refused),
+            ("INFO", again),
+        ] * 2
+
+    @pytest.mark.parametrize("work", ["probe", "store_positions"])
+    async def test_any_write_tells_that_it_takes_them_again(
+        self, work: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "eventuary.sqlite")
+        async with self.started() as engine:
+            writing = engine._writer._connection  # type: ignore[attr-defined]  # SQLite's own
+            writing.execute("PRAGMA query_only = ON")
+            with pytest.raises(ServiceUnavailable):
+                await engine.append(creation())
+            writing.execute("PRAGMA query_only = OFF")
+            await (engine.probe() if work == "probe" else engine.store_positions([]))
+        assert caplog.messages[-1] == "appends are taken again"
 
     async def test_names_of_a_failed_transaction_are_forgotten(self) -> None:
         async with self.started() as engine:

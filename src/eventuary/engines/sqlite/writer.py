@@ -8,7 +8,6 @@ import asyncio
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -22,6 +21,7 @@ from eventuary.engines.sqlite.database import unavailable
 from eventuary.errors import Conflict, EventuaryError, ServiceUnavailable
 from eventuary.events import Append, Appended
 from eventuary.ids import IdGenerator
+from eventuary.seldom import Seldom
 
 _log = logging.getLogger("eventuary.sqlite")
 
@@ -30,9 +30,6 @@ _MOST_APPENDS = 1024
 
 #: Nor once its events' data reach so many characters.
 _MOST_CHARACTERS = 8 * 1024 * 1024
-
-#: Seconds between two log lines about storage that fails.
-_COMPLAIN_EVERY = 10.0
 
 
 class Single(msgspec.Struct, gc=False):
@@ -77,7 +74,8 @@ class Writer:
         self._catalogue = catalogue
         self._ids = ids
         self._written_head = head
-        self._silent_until = 0.0
+        self._complaints = Seldom()
+        self._complained = False  # and nothing has been written since
         self._counts = counts
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -151,6 +149,9 @@ class Writer:
             failure.__cause__ = error
             return [(work, failure) for work in group], None
         self._catalogue.committed()
+        if self._complained and (appending.events or any(each is None for _, each in outcomes)):
+            self._complained = False
+            _log.info("appends are taken again")
         self._written_head = appending.head
         if not appending.events:
             return outcomes, None
@@ -158,9 +159,8 @@ class Writer:
 
     def _complain(self, error: sqlite3.Error) -> None:
         """Log a failure of the storage: the first, and then one in ten seconds."""
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + _COMPLAIN_EVERY
+        if self._complaints.due() is not None:
+            self._complained = True
             _log.warning("appends are answered 503: %s", error)
 
     def _write_in_transaction(self, group: list[Work]) -> tuple[list[_Outcome], Appending]:
