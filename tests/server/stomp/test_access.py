@@ -5,8 +5,11 @@ import asyncio
 import pytest
 
 from eventuary.engines.engine import KeyRecord
+from eventuary.limits import Limits
 from eventuary.server.auth import ApiKey, KeyAuthenticator, hash_secret
-from tests.server.stomp.conftest import Opening
+from eventuary.server.stomp import session
+from eventuary.server.stomp.session import State
+from tests.server.stomp.conftest import Opening, StompSide
 from tests.server.stomp.wire import VERSIONS, destination_of, escaped, frame
 
 TYPES = {"Order": ["Ordered"]}
@@ -16,35 +19,92 @@ def key(key_id: str, *spaces: str, read_only: bool = False, secret: str = "s3cre
     return KeyRecord(key_id, hash_secret(secret), spaces or ("*",), read_only, 0)
 
 
-@pytest.mark.parametrize(
-    "credentials",
-    [
-        {},
-        {"login": "root"},
-        {"passcode": "root"},
-        {"login": "root", "passcode": ""},
-        {"login": "root", "passcode": "toor"},
-        {"login": "toor", "passcode": "root"},
-        {"login": "root", "passcode": "root "},
-        {"login": "ROOT", "passcode": "root"},
-        {"login": b"\xff", "passcode": b"\xfe"},
-        {"login": "root\\croot", "passcode": "root"},
-    ],
-)
-async def test_a_bad_login_gets_an_error_never_silence(
-    open_stomp: Opening, credentials: dict[str, str | bytes]
-) -> None:
+BAD_CREDENTIALS: list[dict[str, str | bytes]] = [
+    {},
+    {"login": "root"},
+    {"passcode": "root"},
+    {"login": "root", "passcode": ""},
+    {"login": "root", "passcode": "toor"},
+    {"login": "toor", "passcode": "root"},
+    {"login": "root", "passcode": "root "},
+    {"login": "ROOT", "passcode": "root"},
+    {"login": b"\xff", "passcode": b"\xfe"},
+    {"login": "root\\croot", "passcode": "root"},
+    {"login": "root", "passcode": "root\\"},
+    {"login": "root", "passcode": "\\\\root"},
+]
+
+
+async def refused_login(stomp: StompSide, version: str, credentials: dict[str, str | bytes]) -> str:
+    """Return what the ERROR says that answers a bad login."""
+    wire = await stomp.connect()
+    await wire.send(
+        frame("CONNECT", {"accept-version": version, **credentials}),
+        # It does not wait for the answer, and gets nothing all the same.
+        frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)}),
+    )
+    return await wire.refused("no key")
+
+
+async def test_a_bad_login_gets_an_error_never_silence(open_stomp: Opening) -> None:
     async with open_stomp(authenticator=KeyAuthenticator([ApiKey("root", "root")])) as stomp:
-        for version in VERSIONS:
-            wire = await stomp.connect()
-            await wire.send(
-                frame("CONNECT", {"accept-version": version, **credentials}),
-                # It does not wait for the answer, and gets nothing all the same.
-                frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)}),
+        messages = await asyncio.gather(
+            *(
+                refused_login(stomp, version, credentials)
+                for version in VERSIONS
+                for credentials in BAD_CREDENTIALS
             )
-            message = await wire.refused("no key")
-            assert "root" not in message
+        )
+        assert not any("root" in message for message in messages)
         assert await stomp.store.subscriptions.list("default") == []
+
+
+async def test_a_bad_login_is_answered_after_a_second(open_stomp: Opening) -> None:
+    """Also where its client has closed its side meanwhile."""
+    async with open_stomp(authenticator=KeyAuthenticator([ApiKey("root", "root")])) as stomp:
+        loop = asyncio.get_running_loop()
+        wire = await stomp.connect()
+        began = loop.time()
+        await wire.send(frame("CONNECT", {"login": "root", "passcode": "guess"}))
+        wire.close_our_side()
+        await wire.refused("no key")
+        assert loop.time() - began > 0.99
+
+
+async def test_a_bad_login_that_waits_for_its_answer_holds_up_nobody(
+    open_stomp: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a place among the connections until it ends; a server that stops does not wait."""
+    monkeypatch.setattr(session, "_REFUSAL_PAUSE", 600.0)
+    authenticator = KeyAuthenticator([ApiKey("root", "root")])
+    async with open_stomp(Limits(connections=2), authenticator) as stomp:
+        waiting = await stomp.connect()
+        await waiting.send(frame("CONNECT", {"login": "root", "passcode": "guess"}))
+        await stomp.until(lambda: [each.state for each in stomp.sessions] == [State.REFUSED])
+        other = await stomp.connect()
+        await other.log_in(login="root", passcode="root")
+        await other.subscribe("s", TYPES)
+        await (await stomp.connect()).refused("2 connections are open")
+
+        stopping = asyncio.create_task(stomp.listener.stop())
+        for wire in (waiting, other):
+            await wire.refused("shutting down")
+            wire.abort()
+        stomp.close_wires()
+        async with asyncio.timeout(2.5):
+            await stopping
+
+
+async def test_a_login_whose_backslashes_are_doubled(open_stomp: Opening) -> None:
+    """One client escapes them in CONNECT, where nothing is to be escaped."""
+    authenticator = KeyAuthenticator([ApiKey("i\\d", "a\\nd:\\\\"), ApiKey("i\\\\d", "other")])
+    async with open_stomp(authenticator=authenticator) as stomp:
+        for version in VERSIONS:
+            await (await stomp.connect()).log_in(version, login="i\\d", passcode="a\\nd:\\\\")
+            await (await stomp.connect()).log_in(
+                version, login="i\\\\d", passcode="a\\\\nd:\\\\\\\\"
+            )
+            await (await stomp.connect()).log_in(version, login="i\\\\d", passcode="other")
 
 
 async def test_a_good_login(open_stomp: Opening) -> None:

@@ -1,9 +1,9 @@
 """One STOMP connection's conversation, whatever carries its bytes (protocol.md, section 3).
 
-States: awaiting CONNECT; connected; closed. Acknowledgements are taken at once; a frame that must
-wait for the store (SUBSCRIBE, UNSUBSCRIBE, DISCONNECT) makes those behind it wait too, so that all
-are carried out in the order in which they came. A frame that can't be carried out is answered with
-ERROR, and the conversation ends.
+States: awaiting CONNECT; refused, or connected; closed. Acknowledgements are taken at once; a frame
+that must wait for the store (SUBSCRIBE, UNSUBSCRIBE, DISCONNECT) makes those behind it wait too, so
+that all are carried out in the order in which they came. A frame that can't be carried out is
+answered with ERROR, and the conversation ends.
 """
 
 import asyncio
@@ -15,10 +15,16 @@ from typing import Protocol
 from uuid import uuid4
 
 from eventuary.delivery.policy import DeliveryPolicy
-from eventuary.errors import EventuaryError
+from eventuary.errors import EventuaryError, Unauthorized
 from eventuary.event_store import EventStore
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator, Principal
+from eventuary.server.stomp.connecting import (
+    log_in,
+    newest_of,
+    offered_versions,
+    wanted_heart_beat,
+)
 from eventuary.server.stomp.heart_beat import HeartBeat
 from eventuary.server.stomp.receipt_handle import parse_receipt_handle
 from eventuary.server.stomp.subscribing import Subscribed, subscribe
@@ -36,6 +42,9 @@ from eventuary.version import __version__
 
 _log = logging.getLogger("eventuary.stomp")
 
+#: Seconds between a bad login and its answer.
+_REFUSAL_PAUSE = 1.0
+
 #: What a client means that has closed its side.
 _GOODBYE = Frame("DISCONNECT", {})
 
@@ -46,6 +55,7 @@ class State(Enum):
     """Where the conversation stands."""
 
     AWAITING_CONNECT = auto()
+    REFUSED = auto()  #: a bad login, which is not told yet
     CONNECTED = auto()
     CLOSED = auto()
 
@@ -97,6 +107,7 @@ class Session:
         self._authenticator = authenticator
         self._parser = FrameParser(limits)
         self._heart_beat: HeartBeat | None = None
+        self._refusal: asyncio.TimerHandle | None = None
         #: What our SUBSCRIBEs are numbered with: no other, on whatever connection, has the same.
         self._numbers = numbers
         #: By the client's SUBSCRIBE id, as it came; by our number of it.
@@ -113,11 +124,15 @@ class Session:
         """Whether the conversation is over."""
         return self.state is State.CLOSED
 
+    def _listens(self) -> bool:
+        """Whether what the client sends counts."""
+        return self.state in (State.AWAITING_CONNECT, State.CONNECTED)
+
     # ── What happens to the wire ──────────────────────────────────────────────────────────────
 
     def receive(self, data: bytes) -> None:
         """Take bytes."""
-        if self.state is State.CLOSED:
+        if not self._listens():
             return
         try:
             frames = self._parser.feed(data)
@@ -131,7 +146,7 @@ class Session:
                 self._waiting.append(frame)
             else:
                 self._handle(frame)
-            if self.closed:
+            if not self._listens():
                 return
 
     def receive_end(self) -> None:
@@ -205,6 +220,8 @@ class Session:
         self.pause()
         if self._heart_beat is not None:
             self._heart_beat.stop()
+        if self._refusal is not None:
+            self._refusal.cancel()
         self.leaving = asyncio.get_running_loop().create_task(self._leave())
 
     # ── Frames ────────────────────────────────────────────────────────────────────────────────
@@ -253,12 +270,9 @@ class Session:
     def _connect(self, frame: Frame) -> None:
         if self.state is not State.AWAITING_CONNECT:
             raise FrameError("there was a CONNECT on this connection already")
-        offered = [
-            each.strip()
-            for each in frame.headers.get("accept-version", b"1.0").decode("latin-1").split(",")
-        ]
-        versions = [version for version in reversed(Version) if version.value in offered]
-        if not versions:
+        offered = offered_versions(frame)
+        version = newest_of(offered)
+        if version is None:
             self.fail(
                 f"none of the versions {', '.join(offered)[:80]} is spoken here, but "
                 f"{', '.join(Version)}",
@@ -266,18 +280,16 @@ class Session:
                 more=",".join(Version).encode(),
             )
             return
-        login, passcode = (
-            # CONNECT is not escaped, whatever the version: 1.0 clients must be able to read it.
-            frame.headers.get(name, b"").decode("utf-8", "replace")
-            for name in ("login", "passcode")
-        )
-        client_sends, client_wants = _heart_beat(frame)
-        del client_sends  # we ask for none: one client promises heart-beats and sends none
-        self.principal = self._authenticator.authenticate(login, passcode)
-        self.version = versions[0]
+        heart_beat = wanted_heart_beat(frame)
+        try:
+            self.principal = log_in(frame, self._authenticator)
+        except Unauthorized as error:
+            self._refuse(error, frame)
+            return
+        self.version = version
         self.state = State.CONNECTED
-        if client_wants:
-            self._heart_beat = HeartBeat(self.wire, client_wants, self.version)
+        if heart_beat:
+            self._heart_beat = HeartBeat(self.wire, heart_beat, version)
         headers = {
             "version": self.version.encode(),
             "server": b"Eventuary/" + __version__.encode(),
@@ -288,6 +300,15 @@ class Session:
             headers["receipt-id"] = frame.headers["receipt"]
         self.write(write_frame("CONNECTED", headers))
         self._receipt(frame)
+
+    def _refuse(self, error: Unauthorized, frame: Frame) -> None:
+        """Tell the client after a pause that its login is none.
+
+        One client tries again at once, and so on for ever. Meanwhile nothing that it sends counts.
+        """
+        self.state = State.REFUSED
+        loop = asyncio.get_running_loop()
+        self._refusal = loop.call_later(_REFUSAL_PAUSE, self.fail, str(error), frame)
 
     async def _subscribe(self, frame: Frame) -> None:
         identity = self._identity(frame)
@@ -397,12 +418,3 @@ class Session:
             identity: each for identity, each in self._subscribed.items() if each is not subscribed
         }
         self.fail(reason)
-
-
-def _heart_beat(frame: Frame) -> tuple[int, int]:
-    """Return what the client can send and wants to get, in milliseconds; 0: nothing."""
-    value = frame.headers.get("heart-beat", b"0,0").replace(b" ", b"")
-    sends, comma, wants = value.partition(b",")
-    if not comma or not sends.isdigit() or not wants.isdigit() or len(value) > 40:
-        raise FrameError(f"heart-beat: {shown(value, 40)} is not two numbers of milliseconds")
-    return int(sends), int(wants)
