@@ -205,8 +205,9 @@ async def test_work_that_is_acknowledged_before_it_is_done_is_found() -> None:
 
     with pytest.raises(AssertionError) as caught:
         await crashes_until_it_is_wrong()
+    # Where first is by chance: the work may also die with a process that ends in peace.
     [note] = caught.value.__notes__
-    assert "after the acknowledgement of OrderCreated" in note or "before the append" in note
+    assert note.startswith("every_crash: step ")
 
 
 # ── How it behaves ────────────────────────────────────────────────────────────────────────────────
