@@ -220,10 +220,10 @@ class Shop:
 
     # ── As an operator ────────────────────────────────────────────────────────────────────────
 
-    def log(self, *entity_types: str) -> list[Logged]:
-        """Return the log, or what it has of these entity types."""
+    def log(self, *entity_types: str, after: int = 0) -> list[Logged]:
+        """Return the log after a position, or what it has of these entity types."""
         events: list[Logged] = []
-        position = 0
+        position = after
         while True:
             answer = self.http.get(
                 f"{self.server.url}/v1/spaces/default/log",

@@ -30,14 +30,17 @@ class Outbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             return False
-        with tempfile.NamedTemporaryFile(
-            dir=self.folder, prefix=".", suffix=".part", delete=False
-        ) as part:
-            part.write(message.as_bytes(policy=SMTP))
-            part.flush()
-            os.fsync(part.fileno())
-        # Whoever else writes it at this moment writes the same.
-        os.replace(part.name, path)
+        number, part = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(message.as_bytes(policy=SMTP))
+                file.flush()
+                os.fsync(file.fileno())
+            # Whoever else writes it at this moment writes the same.
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
         self._sync()
         return True
 
