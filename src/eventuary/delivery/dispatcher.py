@@ -26,6 +26,7 @@ from eventuary.engines.engine import (
     SwimlanePosition,
 )
 from eventuary.errors import NotFound, ServiceUnavailable
+from eventuary.seldom import Seldom
 
 #: Seconds for which acknowledgements are gathered before their positions are stored.
 _FLUSH_AFTER = 0.1
@@ -46,6 +47,8 @@ class Dispatcher:
         self.engine = engine
         self.policy = policy
         self.statistics = Statistics(engine.counts)
+        #: Of the log lines about dead letters.
+        self.dead_letter_lines = Seldom()
         self.stopping = False
         self.tail: Tail
         self.loop: asyncio.AbstractEventLoop

@@ -7,6 +7,7 @@ out of order; if it fails, the event is parked again.
 A record is deleted only when the event was acknowledged or discarded: a crash loses none.
 """
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,11 @@ from eventuary.events import LogEvent
 
 if TYPE_CHECKING:
     from eventuary.delivery.subscription import Subscription
+
+_log = logging.getLogger("eventuary.delivery")
+
+#: Characters of a reason that the log shows.
+_MOST_SHOWN = 200
 
 #: Seconds until a record that could not be stored is tried again.
 _STORE_AGAIN_AFTER = 1.0
@@ -66,9 +72,26 @@ class Parking:
                 await self._dispatcher.rest(_STORE_AGAIN_AFTER)
                 continue
             break
+        else:
+            return  # it is no dead letter, and not done either: it is delivered again after a start
         self._dispatcher.statistics.dead_letters += 1
+        self._log(event, attempts, reason)
         if subscription.policy.on_dead_letter is OnDeadLetter.CONTINUE or not subscription.durable:
             self._go_on(swimlane, offset)
+
+    def _log(self, event: LogEvent, attempts: int, reason: str) -> None:
+        more = self._dispatcher.dead_letter_lines.due()
+        if more is None:
+            return
+        subscription = self._subscription
+        kept = "" if subscription.durable else " (transient: it is not kept)"
+        # What clients named is quoted, so that it can't pretend to be another line.
+        _log.warning(
+            "an event became a dead letter: %s",
+            f"subscriber {subscription.subscriber_id!r} of space {event.space!r}{kept}, event "
+            f"{event.event_id} ({event.event_type!r} of {event.entity_type!r} "
+            f"{event.entity_id!r}), attempts {attempts}, reason {reason[:_MOST_SHOWN]!r}{more}",
+        )
 
     async def replay(self, position: int) -> None:
         """Deliver a dead letter again.
