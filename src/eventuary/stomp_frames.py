@@ -6,6 +6,7 @@ Source: the STOMP specifications, "Augmented BNF" and "Value Encoding".
 """
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -41,10 +42,10 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 class FrameParser:
-    """Fed with whatever arrives, returns the frames that are whole.
+    """Fed with whatever arrives, yields the frames that are whole.
 
     Holds at most one unfinished frame, within the limits, and looks at each byte once however
-    small the pieces. After a FrameError it must not be fed again.
+    small the pieces. After a FrameError nothing more comes of what it is fed.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -52,6 +53,7 @@ class FrameParser:
         self._buffer = bytearray()
         #: How much of the buffer is known to hold no end of what is being looked for.
         self._scanned = 0
+        self._broken = False
         #: The frame whose head is here and whose body is not, and the body's length if known.
         self._head: Frame | None = None
         self._length: int | None = None
@@ -61,46 +63,54 @@ class FrameParser:
         """Whether no frame is under way."""
         return self._head is None and not self._buffer.strip(_LINE_ENDS)
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes, return frames. Raises FrameError."""
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take bytes, yield the frames that are whole; each feeding is to be gone through.
+
+        Raises FrameError behind the frames that came before what is wrong.
+        """
+        if self._broken:
+            return
         buffer = self._buffer
         buffer += data
-        frames: list[Frame] = []
         at = 0
         end = len(buffer)
-        while at < end:
-            if self._head is None:
-                while at < end and buffer[at] in _LINE_ENDS:
-                    at += 1
-                if at == end:
+        try:
+            while at < end:
+                if self._head is None:
+                    while at < end and buffer[at] in _LINE_ENDS:
+                        at += 1
+                    if at == end:
+                        self._scanned = 0
+                        break
+                    found = _HEAD_END.search(buffer, max(at, self._scanned))
+                    if found is None:
+                        self._check_head_size(end - at)
+                        # A blank line may be cut in two: look at its first bytes again.
+                        self._scanned = max(at, end - 2) - at
+                        break
+                    self._check_head_size(found.start() - at)
+                    if buffer[found.start()] == 0:
+                        raise FrameError(
+                            "a frame ends within its headers: the blank line is missing"
+                        )
+                    self._head = self._parse_head(bytes(buffer[at : found.start()]))
+                    at = found.end()
                     self._scanned = 0
+                body_end = self._body_end(buffer, at, end)
+                if body_end is None:
                     break
-                found = _HEAD_END.search(buffer, max(at, self._scanned))
-                if found is None:
-                    self._check_head_size(end - at)
-                    # A blank line may be cut in two: look at its first bytes again.
-                    self._scanned = max(at, end - 2) - at
-                    break
-                self._check_head_size(found.start() - at)
-                if buffer[found.start()] == 0:
-                    raise FrameError("a frame ends within its headers: the blank line is missing")
-                self._head = self._parse_head(bytes(buffer[at : found.start()]))
-                at = found.end()
+                frame = self._head
+                if body_end > at:
+                    frame = Frame(frame.command, frame.headers, bytes(buffer[at:body_end]))
+                at = body_end + 1
+                self._head = None
                 self._scanned = 0
-            body_end = self._body_end(buffer, at, end)
-            if body_end is None:
-                break
-            head = self._head
-            frames.append(
-                head
-                if body_end == at
-                else Frame(head.command, head.headers, bytes(buffer[at:body_end]))
-            )
-            at = body_end + 1
-            self._head = None
-            self._scanned = 0
-        del buffer[:at]
-        return frames
+                yield frame
+        except FrameError:
+            self._broken = True
+            raise
+        finally:
+            del buffer[:at]
 
     def _check_head_size(self, size: int) -> None:
         if size > self._limits.headers_size:

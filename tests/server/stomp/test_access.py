@@ -43,6 +43,7 @@ async def refused_login(stomp: StompSide, version: str, credentials: dict[str, s
         # It does not wait for the answer, and gets nothing all the same.
         frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)}),
     )
+    await wire.send(b"and so on" * 100_000)
     return await wire.refused("no key")
 
 

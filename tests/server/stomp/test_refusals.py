@@ -169,6 +169,35 @@ async def test_what_was_asked_before_a_refused_frame_is_answered(stomp: StompSid
     ]
 
 
+@pytest.mark.parametrize(("rubbish", "mention"), NO_FRAMES[:4])
+async def test_what_came_before_rubbish_is_carried_out(
+    stomp: StompSide, rubbish: bytes, mention: str
+) -> None:
+    """Though it is in one segment with it, and waits for the store."""
+    await stomp.append("a", "1", "2")
+    wire = await stomp.connect()
+    await wire.log_in()
+    await wire.subscribe("one", {"Order": ["Ordered"]}, name="one")
+    first, _ = await wire.messages(2)
+    await wire.send(frame("ACK", {"id": first.ack}), rubbish)
+    await wire.refused(mention)
+    await stomp.until_acknowledged(1)
+
+    wire = await stomp.connect()
+    await wire.log_in()
+    await wire.subscribe("one", {"Order": ["Ordered"]}, name="one")
+    second = await wire.message()
+    await wire.send(
+        frame("SUBSCRIBE", {"id": "1", "destination": DESTINATION, "receipt": "1"}),
+        frame("ACK", {"id": second.ack}),
+        rubbish,
+        frame("UNSUBSCRIBE", {"id": "1", "receipt": "2"}),
+    )
+    commands = [each.command for each in await wire.rest()]
+    assert commands == ["RECEIPT", *["MESSAGE"] * commands.count("MESSAGE"), "ERROR"]
+    await stomp.until_acknowledged(2)
+
+
 async def test_a_refused_client_that_sends_on_still_reads_its_error(stomp: StompSide) -> None:
     """Were the connection closed with bytes unread, the kernel would take the ERROR away."""
     wire = await stomp.connect()

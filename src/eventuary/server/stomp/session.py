@@ -18,7 +18,7 @@ from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import EventuaryError, Unauthorized
 from eventuary.event_store import EventStore
 from eventuary.limits import Limits
-from eventuary.server.principal import Authenticator, Principal
+from eventuary.server.principal import Authenticator, LoginFailed, Principal
 from eventuary.server.stomp.connecting import (
     log_in,
     newest_of,
@@ -62,6 +62,10 @@ class State(Enum):
 
 class Wire(Protocol):
     """What carries the bytes."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for people."""
 
     def write(self, data: bytes) -> None:
         """Send bytes, after those before them."""
@@ -113,7 +117,7 @@ class Session:
         #: By the client's SUBSCRIBE id, as it came; by our number of it.
         self._subscribed: dict[bytes, Subscribed] = {}
         self._by_number: dict[int, Subscribed] = {}
-        self._waiting: deque[Frame] = deque()
+        self._waiting: deque[Frame | FrameError] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._owed: list[bytes] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -135,19 +139,21 @@ class Session:
         if not self._listens():
             return
         try:
-            frames = self._parser.feed(data)
+            for frame in self._parser.feed(data):
+                self._take(frame)
+                if not self._listens():
+                    return
         except FrameError as error:
-            self.fail(str(error))
-            return
-        for frame in frames:
-            if self._worker is not None:
-                # What came with it waits in memory; what comes later waits in the client.
-                self.wire.pause_reading()
-                self._waiting.append(frame)
-            else:
-                self._handle(frame)
-            if not self._listens():
-                return
+            self._take(error)
+
+    def _take(self, arrived: Frame | FrameError) -> None:
+        """Handle a frame, or what is none, when all that came before it is carried out."""
+        if self._worker is not None:
+            # What came with it waits in memory; what comes later waits in the client.
+            self.wire.pause_reading()
+            self._waiting.append(arrived)
+        else:
+            self._handle(arrived)
 
     def receive_end(self) -> None:
         """No more bytes will come: carry out what has come, then end the conversation."""
@@ -226,7 +232,10 @@ class Session:
 
     # ── Frames ────────────────────────────────────────────────────────────────────────────────
 
-    def _handle(self, frame: Frame) -> None:
+    def _handle(self, frame: Frame | FrameError) -> None:
+        if isinstance(frame, FrameError):
+            self.fail(str(frame))
+            return
         try:
             command = frame.command
             if command in ("ACK", "NACK") and self.state is State.CONNECTED:
@@ -306,6 +315,8 @@ class Session:
 
         One client tries again at once, and so on for ever. Meanwhile nothing that it sends counts.
         """
+        if isinstance(error, LoginFailed):
+            self._authenticator.note(error, self.wire.peer)
         self.state = State.REFUSED
         loop = asyncio.get_running_loop()
         self._refusal = loop.call_later(_REFUSAL_PAUSE, self.fail, str(error), frame)
