@@ -18,7 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     header_line_size: int = 16 * 1024
     #: All header lines of one request or frame.
     headers_size: int = 64 * 1024
-    #: A STOMP frame, its headers included.
+    #: Body of one STOMP frame, its headers not included; and one message of a WebSocket.
     frame_size: int = 1024 * 1024
     #: Connections open at a time, HTTP and STOMP each.
     connections: int = 2000
