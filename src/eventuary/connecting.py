@@ -1,5 +1,6 @@
 """From a URL to an event store: in this process, or a server's."""
 
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -48,16 +49,21 @@ class VanishingEventStore(EmbeddedEventStore):
     """
 
     def __init__(self, *, policy: DeliveryPolicy | None = None) -> None:
-        folder = tempfile.mkdtemp(
-            prefix="eventuary-", dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None
-        )
-        self._folder = Path(folder)
+        parent = _IN_MEMORY if _IN_MEMORY.is_dir() else Path(tempfile.gettempdir())
+        self._folder = parent / f"eventuary-{secrets.token_hex(8)}"
         super().__init__(open_engine(f"sqlite:{self._folder / 'events.db'}"), policy=policy)
 
     async def __aenter__(self) -> Self:
         """Open it; again after it was closed, it is empty."""
-        self._folder.mkdir(exist_ok=True)
-        return await super().__aenter__()
+        try:
+            self._folder.mkdir(mode=0o700)
+        except FileExistsError:
+            raise ConfigurationError("the event store is open already") from None
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     async def __aexit__(
         self,
