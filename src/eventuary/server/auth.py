@@ -17,12 +17,16 @@ import msgspec
 
 from eventuary.engines.engine import KeyRecord
 from eventuary.errors import ConfigurationError, Unauthorized
-from eventuary.server.principal import ALL_SPACES, Principal
+from eventuary.seldom import Seldom
+from eventuary.server.principal import ALL_SPACES, LoginFailed, Principal
 
 _log = logging.getLogger("eventuary.auth")
 
 #: Valid headers that are remembered; when there are more, remembering begins anew.
 _REMEMBERED_HEADERS = 4096
+
+#: Characters of a key's id that the log shows.
+_MOST_SHOWN = 80
 
 #: Compared with when there is no key of the id that was given, so that time tells nothing.
 _NO_HASH = "0" * 64
@@ -77,6 +81,7 @@ class KeyAuthenticator:
         self._stored: dict[str, tuple[KeyRecord, Principal]] = {}
         self._remembered: dict[bytes, Principal] = {}
         self._open = allow_open
+        self._failed_logins = Seldom()
         self.replace_stored(stored)
 
     @property
@@ -109,17 +114,20 @@ class KeyAuthenticator:
             self._open = False
 
     def authenticate(self, key_id: str, secret: str) -> Principal:
-        """Return the holder of a key. Raises Unauthorized."""
+        """Return the holder of a key. Raises LoginFailed."""
         if self._open:
             return ANYBODY
         expected, principal = self._find(key_id)
         matches = hmac.compare_digest(hash_secret(secret), expected)
         if principal is None or not matches:
-            raise Unauthorized("there is no key of this id and secret")
+            raise LoginFailed(key_id)
         return principal
 
     def authenticate_header(self, value: bytes | None) -> Principal:
-        """Return whom an ``Authorization: Basic`` header names. Raises Unauthorized."""
+        """Return whom an ``Authorization: Basic`` header names.
+
+        Raises Unauthorized; LoginFailed when that is no key.
+        """
         if value is not None:
             remembered = self._remembered.get(value)
             if remembered is not None:
@@ -133,6 +141,14 @@ class KeyAuthenticator:
             self._remembered.clear()
         self._remembered[value] = principal
         return principal
+
+    def note(self, failed: LoginFailed, peer: str) -> None:
+        """Log a failed login, unless one was a moment ago; ``peer`` is where it came from."""
+        more = self._failed_logins.due()
+        if more is not None:
+            # Quoted, so that what anybody may send can't pretend to be another line.
+            key_id = repr(failed.key_id[:_MOST_SHOWN])
+            _log.warning("a login failed: %s", f"key {key_id}, from {peer}{more}")
 
     def _find(self, key_id: str) -> tuple[str, Principal | None]:
         given = self._given.get(key_id)

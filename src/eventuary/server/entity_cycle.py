@@ -12,7 +12,9 @@ from eventuary.errors import EventuaryError, MethodNotAllowed
 from eventuary.events import Appended, Entity
 from eventuary.server.http_answers import headers_of
 from eventuary.server.http_state import HttpState
+from eventuary.server.principal import LoginFailed
 from eventuary.server.rest.entities import Headers, allowed_methods, encode_answer
+from eventuary.server.sockets import address_of
 
 _log = logging.getLogger("eventuary.http")
 
@@ -85,6 +87,11 @@ class EntityCycle:
             self._finish()
 
     def _fail(self, error: Exception) -> None:
+        if isinstance(error, LoginFailed):
+            connection = self._connection
+            connection.shared.routes.authenticator.note(
+                error, address_of(connection.transport.get_extra_info("peername"))
+            )
         if isinstance(error, EventuaryError) and error.status != EventuaryError.status:
             headers = headers_of(error)
             if isinstance(error, MethodNotAllowed):

@@ -49,6 +49,14 @@ class Principal:
             raise Forbidden(f"key {self.key_id!r} is read-only")
 
 
+class LoginFailed(Unauthorized):
+    """The credentials are those of no key; ``key_id`` as it was given."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__("there is no key of this id and secret")
+        self.key_id = key_id
+
+
 class Authenticator(Protocol):
     """Turns credentials into a Principal."""
 
@@ -57,10 +65,14 @@ class Authenticator(Protocol):
         """Whether any credentials, or none, are accepted."""
 
     def authenticate(self, key_id: str, secret: str) -> Principal:
-        """Return the holder of a key. Raises Unauthorized."""
+        """Return the holder of a key. Raises LoginFailed, of which the wire tells ``note``."""
 
     def authenticate_header(self, value: bytes | None) -> Principal:
         """Return whom an HTTP ``Authorization`` header names; None: there was no such header.
 
-        Raises Unauthorized.
+        Raises Unauthorized; LoginFailed, of which the wire tells ``note``, when it names a key
+        that there is not.
         """
+
+    def note(self, failed: LoginFailed, peer: str) -> None:
+        """Log a failed login, unless one was a moment ago; ``peer`` is where it came from."""

@@ -86,6 +86,13 @@ def port_of(sockets: list[socket.socket]) -> int:
     return port
 
 
+def address_of(peer: object) -> str:
+    """Return the address of a connection's other side, as asyncio tells it, for people."""
+    if isinstance(peer, tuple) and len(peer) >= 2:
+        return f"{shown(str(peer[0]))}:{peer[1]}"
+    return "an address that is not known"
+
+
 def shown(host: str) -> str:
     """Return a host as a URL has it."""
     return f"[{host}]" if ":" in host else host

@@ -60,7 +60,7 @@ class EntityRoutes:
 
     def __init__(self, store: EntityStore, authenticator: Authenticator) -> None:
         self._store = store
-        self._authenticator = authenticator
+        self.authenticator = authenticator
 
     def begin(
         self, method: bytes, target: bytes, headers: Headers, body: bytes | bytearray
@@ -70,7 +70,7 @@ class EntityRoutes:
         Raises an EventuaryError: Unauthorized, Forbidden, NotFound, MethodNotAllowed, BadRequest,
         UnsupportedMediaType, ServiceUnavailable. The future may hold the other errors.
         """
-        principal = self._authenticator.authenticate_header(headers.get(b"authorization"))
+        principal = self.authenticator.authenticate_header(headers.get(b"authorization"))
         named = parse_target(target)
         if method == b"POST":
             principal.require(named.space, write=True)

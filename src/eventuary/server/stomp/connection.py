@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from eventuary.server.sockets import address_of
 from eventuary.server.stomp.session import Session, State
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class StompConnection(asyncio.Protocol):
             self.session.resume()
 
     # As the session's wire
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return address_of(self._transport.get_extra_info("peername"))
 
     def write(self, data: bytes) -> None:
         """Send bytes."""

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from eventuary.server.sockets import address_of
 from eventuary.server.stomp.listener import StompListener
 
 #: Sub-protocols as browsers' STOMP libraries offer them, the best first.
@@ -106,6 +107,11 @@ class _Conversation:
             return  # it is gone, or takes nothing
 
     # As the session's wire
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return address_of(self._websocket.client)
 
     def write(self, data: bytes) -> None:
         """Send bytes."""

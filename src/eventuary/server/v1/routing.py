@@ -11,7 +11,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventuary.errors import EventuaryError, MethodNotAllowed, NotFound
-from eventuary.server.principal import Authenticator
+from eventuary.server.principal import Authenticator, LoginFailed
+from eventuary.server.sockets import address_of
 from eventuary.server.v1.answers import error_answer, failure
 from eventuary.server.v1.call import Call
 from eventuary.server.v1.operation import Access, Operation
@@ -69,6 +70,9 @@ class PathEndpoint:
                 )
                 operation.access.check(principal, call.space)
             return await operation.handle(call)
+        except LoginFailed as error:
+            self._authenticator.note(error, address_of(request.client))
+            return failure(error)
         except EventuaryError as error:
             return failure(error)
         except Exception:  # noqa: BLE001 - whatever it is, it is answered
