@@ -15,6 +15,7 @@ would come back from a store otherwise than they went in.
 import re
 import warnings
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from eventuary.framework.aggregate import Aggregate, Decision, decided, fold
@@ -94,7 +95,7 @@ class Given(Generic[_A]):
         try:
             decision = command()
         except Exception as error:  # noqa: BLE001 - it may be what is specified
-            raised = error
+            raised = error.with_traceback(_from_outside(error.__traceback__))
         else:
             events = decided(decision)
         if shown_to_it is not None:
@@ -249,6 +250,13 @@ class Outcome(Generic[_A]):
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _from_outside(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out our own part of a traceback: its reader looks for the command's."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+        traceback = traceback.tb_next
+    return traceback
 
 
 def _list(lines: list[str]) -> str:
