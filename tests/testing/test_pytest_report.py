@@ -62,7 +62,7 @@ def test_a_report_shows_the_test_s_line_and_the_difference(tmp_path: Path) -> No
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
     root = Path(__file__).parents[2]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "pytest_asyncio", "test_orders.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "pytest_asyncio.plugin", "test_orders.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
