@@ -35,7 +35,9 @@ def test_its_frames_are_those_of_the_server(reader: Reader) -> None:
 
 def test_its_errors_are_those_of_the_server(reader: Reader) -> None:
     reader.serve("--api-key orders:s3cret")
-    shown = [code_in(message)[0] for message, _ in table_under(_PAGE, "Errors")]
+    shown = [
+        (code_in(message)[0], code_in(code)[0]) for message, code, _ in table_under(_PAGE, "Errors")
+    ]
     for expected, actual in zip(shown, _provoked(reader), strict=True):
         assert actual == expected
 
@@ -88,10 +90,10 @@ def _create(url: str, order: str) -> None:
     ).raise_for_status()
 
 
-def _provoked(reader: Reader) -> Iterator[str]:
-    """Do what the table's rows are about, one after the other; return each ``message``."""
+def _provoked(reader: Reader) -> Iterator[tuple[str, str]]:
+    """Do what the table's rows are about, one after the other; each ``message`` and ``error``."""
 
-    def error(*frames: str) -> str:
+    def error(*frames: str) -> tuple[str, str]:
         wire = StompWire(reader.stomp_port)
         wire.send("".join(frames))
         return _error(wire)
@@ -131,12 +133,12 @@ def _provoked(reader: Reader) -> Iterator[str]:
     yield _error(wires[1])
 
 
-def _error(wire: StompWire) -> str:
-    """Wait for an ERROR, behind which the connection is closed; return its ``message``."""
+def _error(wire: StompWire) -> tuple[str, str]:
+    """Wait for an ERROR, behind which the connection is closed; its ``message`` and ``error``."""
     while not (frame := printed(wire.receive())).startswith("ERROR\n"):
         assert frame, "closed without an ERROR"
     assert not wire.receive()
     wire.close()
-    message = re.search(r"^message:(.*)$", frame, re.MULTILINE)
-    assert message is not None, frame
-    return message[1].replace(r"\c", ":").replace(r"\\", "\\")
+    found = re.search(r"^message:(.*)\nerror:(.*)$", frame, re.MULTILINE)
+    assert found is not None, frame
+    return found[1].replace(r"\c", ":").replace(r"\\", "\\"), found[2]

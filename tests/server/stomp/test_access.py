@@ -44,7 +44,7 @@ async def refused_login(stomp: StompSide, version: str, credentials: dict[str, s
         frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)}),
     )
     await wire.send(b"and so on" * 100_000)
-    return await wire.refused("no key")
+    return await wire.refused("no key", code="unauthorized")
 
 
 async def test_a_bad_login_gets_an_error_never_silence(open_stomp: Opening) -> None:
@@ -68,7 +68,7 @@ async def test_a_bad_login_is_answered_after_a_second(open_stomp: Opening) -> No
         began = loop.time()
         await wire.send(frame("CONNECT", {"login": "root", "passcode": "guess"}))
         wire.close_our_side()
-        await wire.refused("no key")
+        await wire.refused("no key", code="unauthorized")
         assert loop.time() - began > 0.99
 
 
@@ -85,11 +85,11 @@ async def test_a_bad_login_that_waits_for_its_answer_holds_up_nobody(
         other = await stomp.connect()
         await other.log_in(login="root", passcode="root")
         await other.subscribe("s", TYPES)
-        await (await stomp.connect()).refused("2 connections are open")
+        await (await stomp.connect()).refused("2 connections are open", code="service_unavailable")
 
         stopping = asyncio.create_task(stomp.listener.stop())
         for wire in (waiting, other):
-            await wire.refused("shutting down")
+            await wire.refused("shutting down", code="service_unavailable")
             wire.abort()
         stomp.close_wires()
         async with asyncio.timeout(2.5):
@@ -138,7 +138,7 @@ async def test_a_key_without_the_space(open_stomp: Opening) -> None:
             await wire.send(
                 frame("SUBSCRIBE", {"id": "1", "destination": destination, "receipt": "r"})
             )
-            await wire.refused("'k'", f"{space or 'default'!r}", receipt="r")
+            await wire.refused("'k'", f"{space or 'default'!r}", code="forbidden", receipt="r")
         for space in ("theirs", "default"):
             assert await stomp.store.subscriptions.list(space) == []
 
@@ -214,8 +214,8 @@ async def test_a_key_that_is_revoked_ends_its_sessions(open_stomp: Opening, chan
             [key("other")] if change == "revoked" else [key("other"), key("k", "mine")]
         )
         async with asyncio.timeout(5):
-            await idle.refused("'k'", "revoked")
-            await subscribed.refused("'k'", "revoked")
+            await idle.refused("'k'", "revoked", code="unauthorized")
+            await subscribed.refused("'k'", "revoked", code="unauthorized")
         await stomp.append("a", "{}")  # all swimlanes are the other's now
         assert (await other.message()).body["entityId"] == "a"
         late = await stomp.connect()
@@ -236,7 +236,7 @@ async def test_a_key_that_is_revoked_subscribes_to_nothing_more(open_stomp: Open
         await wire.send(
             frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)})
         )
-        await wire.refused("'k'", "revoked")
+        await wire.refused("'k'", "revoked", code="unauthorized")
         assert await stomp.store.subscriptions.list("default") == []
 
 
@@ -250,4 +250,4 @@ async def test_what_is_said_of_a_key_is_escaped(open_stomp: Opening) -> None:
             await wire.send(
                 frame("SUBSCRIBE", {"id": escaped("1", version), "destination": destination})
             )
-            await wire.refused("'a:ü'", "'default'")
+            await wire.refused("'a:ü'", "'default'", code="forbidden")

@@ -193,7 +193,7 @@ async def test_a_subscription_that_is_deleted_ends_the_connection(stomp: StompSi
     await wire.log_in()
     await wire.subscribe("s", TYPES)
     await stomp.store.subscriptions.delete("default", "s")
-    await wire.refused("'s' was deleted")
+    await wire.refused("'s' was deleted", code="not_found")
     with pytest.raises(NotFound):
         await stomp.store.subscriptions.inspect("default", "s")
 
@@ -207,7 +207,7 @@ async def test_a_server_that_stops_says_so(open_stomp: Opening) -> None:
         await stomp.until(lambda: stomp.listener.connections == 3)
         stopping = asyncio.create_task(stomp.listener.stop())
         for wire in wires:
-            await wire.refused("shutting down")
+            await wire.refused("shutting down", code="service_unavailable")
             wire.abort()
         async with asyncio.timeout(2.5):  # it waits for nobody who has gone
             await stopping
@@ -223,4 +223,4 @@ async def test_a_server_that_stops_waits_for_nobody_for_long(open_stomp: Opening
         async with asyncio.timeout(8):
             await stomp.listener.stop()
         assert stomp.listener.connections == 0
-        await wire.refused("shutting down")
+        await wire.refused("shutting down", code="service_unavailable")

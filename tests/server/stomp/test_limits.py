@@ -108,7 +108,9 @@ async def test_connections(open_stomp: Opening) -> None:
             await wire.log_in()
         refused = [await stomp.connect() for _ in range(5)]
         for wire in refused:
-            await wire.refused("3 connections are open", "the limit connections")
+            await wire.refused(
+                "3 connections are open", "the limit connections", code="service_unavailable"
+            )
         # Those that were refused take nobody's place, though they have not closed yet.
         wires[0].abort()
         await stomp.until(lambda: sum(not each.closed for each in stomp.sessions) < 3)
@@ -121,7 +123,11 @@ async def test_no_connect(open_stomp: Opening, begun: bytes) -> None:
     async with open_stomp(Limits(request_timeout=0.2)) as stomp:
         wire = await stomp.connect()
         await wire.send(begun)
-        await wire.refused("no CONNECT within 0.2 seconds", "limit request_timeout")
+        await wire.refused(
+            "no CONNECT within 0.2 seconds",
+            "limit request_timeout",
+            code="service_unavailable",
+        )
         await stomp.still_serves()
 
 
@@ -130,7 +136,7 @@ async def test_the_time_to_connect_is_no_limit_afterwards(open_stomp: Opening) -
         wire, late = await stomp.connect(), await stomp.connect()
         await wire.log_in()
         await wire.send(b"SUBSCRIBE\n")  # a frame may take its time then
-        await late.refused("request_timeout")
+        await late.refused("request_timeout", code="service_unavailable")
         destination = destination_of("1.2", "s", TYPES)
         await wire.send(b"id:1\ndestination:%b\nreceipt:r\n\n\0" % destination)
         assert (await wire.frame()).headers == {"receipt-id": b"r"}

@@ -104,7 +104,13 @@ async def test_an_error_is_text_and_its_header_is_escaped(stomp: StompSide, vers
     await wire.log_in(version)
     await wire.send(frame("SEND", {"receipt": "r"}))
     error = await wire.frame()
-    assert list(error.headers) == ["message", "content-type", "receipt-id", "content-length"]
+    assert list(error.headers) == [
+        "message",
+        "error",
+        "content-type",
+        "receipt-id",
+        "content-length",
+    ]
     assert error.headers["content-type"] == b"text/plain"
     if version != "1.0":
         assert b":" not in error.headers["message"]

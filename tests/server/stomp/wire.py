@@ -235,10 +235,13 @@ class Wire:
         """Read so many of them."""
         return [await self.message() for _ in range(number)]
 
-    async def refused(self, *mentions: str, receipt: str | None = None) -> str:
+    async def refused(
+        self, *mentions: str, code: str = "bad_request", receipt: str | None = None
+    ) -> str:
         """Read an ERROR that says why, behind which the server closes; returns its message."""
         error = await self.frame()
         assert error.command == "ERROR", error
+        assert error.headers["error"] == code.encode(), error
         message = unescaped(error.headers["message"], self.version)
         assert message
         assert error.headers.get("receipt-id") == (None if receipt is None else receipt.encode())

@@ -5,6 +5,7 @@ import itertools
 import secrets
 import ssl
 
+from eventuary.errors import ServiceUnavailable, Unauthorized
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator
 from eventuary.server.stomp.connection import StompConnection
@@ -58,11 +59,13 @@ class StompListener:
         """Return a new session; one over the limit of connections is told so, and ended."""
         session = Session(self._store, self.authenticator, self.limits, wire, self._numbers)
         if self._stopping:
-            session.fail("the server is shutting down")
+            session.fail(ServiceUnavailable("the server is shutting down"))
         elif self._conversations() >= self.limits.connections:
             session.fail(
-                f"{self.limits.connections} connections are open, the limit connections; "
-                "try again later"
+                ServiceUnavailable(
+                    f"{self.limits.connections} connections are open, the limit connections; "
+                    "try again later"
+                )
             )
         self._sessions.add(session)
         self._empty.clear()
@@ -87,7 +90,7 @@ class StompListener:
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
-            session.fail("the server is shutting down")
+            session.fail(ServiceUnavailable("the server is shutting down"))
         try:
             async with asyncio.timeout(_GRACE):
                 await self._empty.wait()
@@ -104,6 +107,7 @@ class StompListener:
     def _look_at_keys(self) -> None:
         for session in list(self._sessions):
             if session.principal is not None and session.principal.revoked:
-                session.fail(f"key {session.principal.key_id!r} has been revoked")
+                key_id = session.principal.key_id
+                session.fail(Unauthorized(f"key {key_id!r} has been revoked"))
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_LOOK_AT_KEYS_EVERY, self._look_at_keys)

@@ -15,7 +15,13 @@ from typing import Protocol
 from uuid import uuid4
 
 from eventuary.delivery.policy import DeliveryPolicy
-from eventuary.errors import EventuaryError, Unauthorized
+from eventuary.errors import (
+    BadRequest,
+    EventuaryError,
+    NotFound,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from eventuary.event_store import EventStore
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator, LoginFailed, Principal
@@ -169,8 +175,10 @@ class Session:
         """End the conversation if it has not begun: ``request_timeout`` has passed."""
         if self.state is State.AWAITING_CONNECT:
             self.fail(
-                f"no CONNECT within {self.limits.request_timeout:g} seconds, the limit "
-                "request_timeout"
+                ServiceUnavailable(
+                    f"no CONNECT within {self.limits.request_timeout:g} seconds, the limit "
+                    "request_timeout"
+                )
             )
 
     def pause(self) -> None:
@@ -197,11 +205,19 @@ class Session:
         for each in subscribed:
             await each.leave()
 
-    def fail(self, message: str, frame: Frame | None = None, more: bytes = b"") -> None:
+    def fail(
+        self, error: EventuaryError | FrameError, frame: Frame | None = None, more: bytes = b""
+    ) -> None:
         """Answer with ERROR, and end the conversation."""
         if self.state is State.CLOSED:
             return
-        headers = {"message": escape(message, self.version), "content-type": b"text/plain"}
+        message = str(error)
+        code = error.code if isinstance(error, EventuaryError) else BadRequest.code
+        headers = {
+            "message": escape(message, self.version),
+            "error": code.encode(),
+            "content-type": b"text/plain",
+        }
         if frame is not None and "receipt" in frame.headers:
             headers["receipt-id"] = frame.headers["receipt"]
         if more:
@@ -234,7 +250,7 @@ class Session:
 
     def _handle(self, frame: Frame | FrameError) -> None:
         if isinstance(frame, FrameError):
-            self.fail(str(frame))
+            self.fail(frame)
             return
         try:
             command = frame.command
@@ -251,10 +267,10 @@ class Session:
             else:
                 raise FrameError(f"{command[:40]!r} is not a command of STOMP {self.version}")
         except (FrameError, EventuaryError) as error:
-            self.fail(str(error), frame)
+            self.fail(error, frame)
         except Exception:  # noqa: BLE001 - the server goes on, whatever it is
             _log.exception("a %s failed unexpectedly", frame.command[:40])
-            self.fail("an unexpected error; the server's log has it", frame)
+            self.fail(EventuaryError("an unexpected error; the server's log has it"), frame)
 
     async def _work(self, frame: Frame) -> None:
         """Carry out a frame that waits for the store, and then those behind it."""
@@ -266,10 +282,10 @@ class Session:
             else:
                 await self._disconnect(frame)
         except (FrameError, EventuaryError) as error:
-            self.fail(str(error), frame)
+            self.fail(error, frame)
         except Exception:  # noqa: BLE001 - the server goes on, whatever it is
             _log.exception("a %s failed unexpectedly", frame.command)
-            self.fail("an unexpected error; the server's log has it", frame)
+            self.fail(EventuaryError("an unexpected error; the server's log has it"), frame)
         self._worker = None
         while self._waiting and self._worker is None:
             self._handle(self._waiting.popleft())
@@ -283,8 +299,10 @@ class Session:
         version = newest_of(offered)
         if version is None:
             self.fail(
-                f"none of the versions {', '.join(offered)[:80]} is spoken here, but "
-                f"{', '.join(Version)}",
+                BadRequest(
+                    f"none of the versions {', '.join(offered)[:80]} is spoken here, but "
+                    f"{', '.join(Version)}"
+                ),
                 frame,
                 more=",".join(Version).encode(),
             )
@@ -319,7 +337,7 @@ class Session:
             self._authenticator.note(error, self.wire.peer)
         self.state = State.REFUSED
         loop = asyncio.get_running_loop()
-        self._refusal = loop.call_later(_REFUSAL_PAUSE, self.fail, str(error), frame)
+        self._refusal = loop.call_later(_REFUSAL_PAUSE, self.fail, error, frame)
 
     async def _subscribe(self, frame: Frame) -> None:
         identity = self._identity(frame)
@@ -410,7 +428,7 @@ class Session:
                 for subscribed in list(self._by_number.values()):
                     await subscribed.consumer.flush()
             except EventuaryError as error:
-                self.fail(str(error))
+                self.fail(error)
                 break
             if self.state is State.CONNECTED:
                 for receipt in owed:
@@ -423,9 +441,12 @@ class Session:
             self.write(write_frame("RECEIPT", {"receipt-id": receipt}))
 
     def ended_by_store(self, subscribed: Subscribed, reason: str) -> None:
-        """A subscription was deleted, or the store stops: there is no frame for it but ERROR."""
+        """A subscription was deleted: there is no frame for it but ERROR.
+
+        (When the store stops it ends subscriptions too, but by then no session is open.)
+        """
         self._by_number.pop(subscribed.number, None)
         self._subscribed = {
             identity: each for identity, each in self._subscribed.items() if each is not subscribed
         }
-        self.fail(reason)
+        self.fail(NotFound(reason))
