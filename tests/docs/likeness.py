@@ -39,7 +39,6 @@ _TOKEN = re.compile(
     "|".join(f"(?P<{name}>{shown})" for name, (shown, _) in (_NAMED | _FREE).items())
 )
 _NAME = re.compile("|".join(f"(?:{shown})" for shown, _ in _NAMED.values()))
-_PORT = re.compile(r"\b(?:8080|61613|61614)\b")
 
 
 class Likeness:
@@ -47,6 +46,7 @@ class Likeness:
 
     def __init__(self, ports: Mapping[str, int]) -> None:
         self._ports = ports
+        self._port = re.compile(rf"\b(?:{'|'.join(ports)})\b")
         self._real: dict[str, str] = {}
 
     def real(self, text: str) -> str:
@@ -91,4 +91,4 @@ class Likeness:
         return True
 
     def _with_ports(self, text: str) -> str:
-        return _PORT.sub(lambda found: str(self._ports[found[0]]), text)
+        return self._port.sub(lambda found: str(self._ports[found[0]]), text)

@@ -23,6 +23,9 @@ from tests.docs.terminal import PATIENCE, Terminal
 #: Where commands are typed unless a page says otherwise; what is typed here comes to its end.
 _SHELL = "shell"
 
+#: Ports of Place Order's services in a page.
+_SERVICES = ("8081", "8082", "8083", "8084", "8090")
+
 #: Languages of files that a page has its reader save.
 _FILES = {"python", "toml", "ini"}
 
@@ -37,9 +40,14 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.http_port, self.stomp_port = _free_ports(2)
+        self.http_port, self.stomp_port, *services = _free_ports(2 + len(_SERVICES))
         self._likeness = Likeness(
-            {"8080": self.http_port, "61613": self.stomp_port, "61614": self.stomp_port}
+            {
+                "8080": self.http_port,
+                "61613": self.stomp_port,
+                "61614": self.stomp_port,
+                **dict(zip(_SERVICES, services, strict=True)),
+            }
         )
         self._terminals: dict[str, Terminal] = {}
         self._wires: dict[str, StompWire] = {}
@@ -54,6 +62,7 @@ class Reader:
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "EVENTUARY_HTTP_PORT": str(self.http_port),
             "EVENTUARY_STOMP_PORT": str(self.stomp_port),
+            "EVENTUARY_STORE": f"{self.url}?stomp_port={self.stomp_port}",
             "VIRTUAL_ENV_DISABLE_PROMPT": "1",
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
