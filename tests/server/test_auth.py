@@ -124,9 +124,14 @@ def test_open_access_accepts_anything_until_there_is_a_key_and_never_again() -> 
     was_open = keys.open_access
     for value in (None, b"Bearer x", b"Basic !", header("any", "body")):
         keys.authenticate_header(value).require("any", write=True)
-    keys.authenticate("", "").require("any", write=True)
+    anybody = keys.authenticate("", "")
+    anybody.require("any", write=True)
+    elsewhere = KeyAuthenticator(allow_open=True).authenticate("", "")
     keys.replace_stored([stored("a", "1")])
     assert (was_open, keys.open_access) == (True, False)
+    with pytest.raises(Unauthorized, match="open access has ended"):
+        anybody.require("any", write=False)
+    assert not elsewhere.revoked
     with pytest.raises(Unauthorized):
         keys.authenticate_header(header("any", "body"))
     keys.replace_stored([])

@@ -31,9 +31,6 @@ _MOST_SHOWN = 80
 #: Compared with when there is no key of the id that was given, so that time tells nothing.
 _NO_HASH = "0" * 64
 
-#: Who calls when any credentials are accepted.
-ANYBODY = Principal("anybody")
-
 
 class ApiKey(msgspec.Struct, frozen=True):
     """A key as ``--api-key ID:SECRET`` gives it: all spaces, read and write."""
@@ -64,8 +61,8 @@ class KeyAuthenticator:
     """Satisfies ``Authenticator``.
 
     ``open_access`` holds while no key is known and ``allow_open`` was given; it ends with the first
-    key that is stored, and does not come back while the process lives: revoking the last key must
-    not open the server.
+    key that is stored, also for those who came before it, and does not come back while the process
+    lives: revoking the last key must not open the server.
     """
 
     def __init__(
@@ -81,6 +78,8 @@ class KeyAuthenticator:
         self._stored: dict[str, tuple[KeyRecord, Principal]] = {}
         self._remembered: dict[bytes, Principal] = {}
         self._open = allow_open
+        #: Who calls when any credentials are accepted.
+        self._anybody = Principal("anybody")
         self._failed_logins = Seldom()
         self.replace_stored(stored)
 
@@ -112,11 +111,12 @@ class KeyAuthenticator:
         self._remembered.clear()
         if self._open and self.has_keys:
             self._open = False
+            self._anybody.revoke("open access has ended: there are API keys now")
 
     def authenticate(self, key_id: str, secret: str) -> Principal:
         """Return the holder of a key. Raises LoginFailed."""
         if self._open:
-            return ANYBODY
+            return self._anybody
         expected, principal = self._find(key_id)
         matches = hmac.compare_digest(hash_secret(secret), expected)
         if principal is None or not matches:
@@ -133,7 +133,7 @@ class KeyAuthenticator:
             if remembered is not None:
                 return remembered
         if self._open:
-            return ANYBODY
+            return self._anybody
         if value is None:
             raise Unauthorized("credentials are missing: send Authorization: Basic with an API key")
         principal = self.authenticate(*_decode_basic(value))

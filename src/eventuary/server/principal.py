@@ -25,16 +25,16 @@ class Principal:
         self._spaces = frozenset(spaces)
         self._all_spaces = ALL_SPACES in self._spaces
         self._read_only = read_only
-        self._revoked = False
+        self._revoked = ""
 
     @property
-    def revoked(self) -> bool:
-        """Whether the key is no longer valid: a connection opened with it should end."""
+    def revoked(self) -> str:
+        """Why the key is no longer valid, and a connection opened with it should end; or empty."""
         return self._revoked
 
-    def revoke(self) -> None:
+    def revoke(self, reason: str = "") -> None:
         """Refuse everything from now on, on connections that are open too."""
-        self._revoked = True
+        self._revoked = reason or f"key {self.key_id!r} has been revoked"
 
     def require(self, space: str, *, write: bool) -> None:
         """Return if this key may read (or ``write``) in ``space``.
@@ -42,7 +42,7 @@ class Principal:
         Raises Forbidden; Unauthorized when the key was revoked after it had been shown.
         """
         if self._revoked:
-            raise Unauthorized(f"key {self.key_id!r} has been revoked")
+            raise Unauthorized(self._revoked)
         if not self._all_spaces and space not in self._spaces:
             raise Forbidden(f"key {self.key_id!r} has no access to space {space[:80]!r}")
         if write and self._read_only:

@@ -226,6 +226,35 @@ async def test_a_key_that_is_revoked_ends_its_sessions(open_stomp: Opening, chan
         assert answer.command == ("ERROR" if change == "revoked" else "CONNECTED")
 
 
+async def test_the_first_key_ends_the_sessions_of_open_access(stomp: StompSide) -> None:
+    """Within seconds, whether they are just connected or subscribed."""
+    idle, subscribed = [await stomp.connect() for _ in range(2)]
+    await idle.log_in()
+    await subscribed.log_in()
+    await subscribed.subscribe("s", TYPES)
+
+    stomp.authenticator.replace_stored([key("k")])
+    for wire in (idle, subscribed):
+        await wire.refused("open access has ended: there are API keys now", code="unauthorized")
+    holder = await stomp.connect()
+    await holder.log_in(login="k", passcode="s3cret")
+    await holder.subscribe("s", TYPES)
+    await stomp.append("a", "{}")
+    assert (await holder.message()).body["entityId"] == "a"  # all swimlanes are its own
+
+
+async def test_open_access_that_has_ended_subscribes_to_nothing_more(stomp: StompSide) -> None:
+    """Not even in the second before its session ends."""
+    wire = await stomp.connect()
+    await wire.log_in()
+    stomp.authenticator.replace_stored([key("k")])
+    await wire.send(
+        frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)})
+    )
+    await wire.refused("open access has ended", code="unauthorized")
+    assert await stomp.store.subscriptions.list("default") == []
+
+
 async def test_a_key_that_is_revoked_subscribes_to_nothing_more(open_stomp: Opening) -> None:
     """Not even in the second before its session ends."""
     authenticator = KeyAuthenticator([], [key("k")])

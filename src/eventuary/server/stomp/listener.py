@@ -107,7 +107,6 @@ class StompListener:
     def _look_at_keys(self) -> None:
         for session in list(self._sessions):
             if session.principal is not None and session.principal.revoked:
-                key_id = session.principal.key_id
-                session.fail(Unauthorized(f"key {key_id!r} has been revoked"))
+                session.fail(Unauthorized(session.principal.revoked))
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_LOOK_AT_KEYS_EVERY, self._look_at_keys)
