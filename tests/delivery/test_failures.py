@@ -269,6 +269,31 @@ async def test_with_the_policy_continue_the_swimlane_goes_on(url: str) -> None:
     await store.stop()
 
 
+async def test_a_replay_that_fails_again_strands_nothing(url: str) -> None:
+    policy = DeliveryPolicy(max_attempts=1, first_pause=0.01, on_dead_letter=OnDeadLetter.CONTINUE)
+    store = await opened(url, policy)
+    recorder = await subscribe(store)
+    await append(store, "bad")
+    await recorder.until_events(1)
+    assert refuse(recorder, 0)
+    await until_dead_letters(store, 1)
+    await append(store, "1", "2")
+    await recorder.until_events(3)
+    await store.subscriptions.replay("s", "view", 1)
+    await recorder.until_events(4)
+    await append(store, "3")
+    await recorder.until_events(5)
+    # A receiver that keeps order drops what it has of the swimlane with each refusal.
+    assert refuse(recorder, 3)
+    await recorder.until_events(8)
+    assert recorder.data == ["bad", "1", "2", "bad", "3", "1", "2", "3"]
+    recorder.acknowledge(recorder.events[5:])
+    assert recorder.consumer is not None
+    async with asyncio.timeout(PATIENCE):
+        await recorder.consumer.caught_up()
+    await store.stop()
+
+
 async def test_a_window_bounds_what_is_under_way(url: str) -> None:
     store = await opened(url, DeliveryPolicy(window=5))
     recorder = await subscribe(store)

@@ -191,7 +191,12 @@ class Subscription:
             swimlane.leave_head(self.dispatcher.tail.head)
         failures = swimlane.fail(offset)
         if failures is None:
-            return self.parking.failed_again(swimlane, offset, reason)
+            if not self.parking.failed_again(swimlane, offset, reason):
+                return False
+            # A dead letter apart from the others: its receiver has dropped what it had of them.
+            swimlane.send_again()
+            self.answered(swimlane)
+            return True
         swimlane.answered_at = self.dispatcher.loop.time()
         if failures >= self.policy.max_attempts and swimlane.blocked_at is None:
             swimlane.block(offset)

@@ -171,6 +171,14 @@ class Swimlane:
         self._rewind()
         return failures + 1
 
+    def send_again(self) -> None:
+        """All that is in hands is due again; nothing of it has failed."""
+        self.due.update(self.unacknowledged)
+        if self.blocked_at is not None:
+            self.due.discard(self.blocked_at)
+        if self.due:
+            self._rewind()
+
     def block(self, offset: int) -> None:
         """The event at ``offset`` is a dead letter, and holds the swimlane."""
         self.parked.discard(offset)
