@@ -1,4 +1,4 @@
-"""The tutorial, word for word: files saved, programs run, a server started, what they say compared."""
+"""The tutorial, word for word: files saved, programs run, and what they say compared."""
 
 from tests.docs.reader import Reader
 

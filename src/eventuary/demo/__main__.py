@@ -4,6 +4,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from eventuary.demo.process import DidNotStart
 from eventuary.demo.story import tell
 
 
@@ -17,5 +18,8 @@ if __name__ == "__main__":
         signal.signal(number, _end)
     try:
         sys.exit(0 if tell(keep="--keep" in sys.argv[1:]) else 1)
+    except DidNotStart as error:
+        print(f"\n{error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,6 +8,7 @@ from eventuary import errors
 from eventuary.errors import EventuaryError
 from eventuary.events import EntityEvent
 from eventuary.remote.http_connection import Answer
+from eventuary.stomp_frames import shown
 
 
 class History(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ def result_of(answer: Answer, decoder: msgspec.json.Decoder[_Result]) -> _Result
         return decoder.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EventuaryError(
-            f"the answer is not what an event store answers: {error}: {answer.body[:200]!r}"
+            f"the answer is not what an event store answers: {error}: {shown(answer.body, 200)}"
         ) from None
 
 
@@ -54,7 +55,7 @@ def error_of(answer: Answer) -> EventuaryError:
         failure = _decode_failure(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         # From something between us and the server.
-        return EventuaryError(f"status {answer.status}: {answer.body[:200]!r}")
+        return EventuaryError(f"status {answer.status}: {shown(answer.body, 200)}")
     return error_named(failure.error, failure.explanation)
 
 
