@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,10 +53,21 @@ class Run(Protocol):
     ) -> ClientProcess: ...
 
 
+#: The commands that run the clients, once they are built, by what builds them.
+Commands = dict[Callable[[], list[str]], Future[list[str]]]
+
+
 @pytest.fixture(scope="session")
-def commands() -> dict[str, list[str] | Unavailable]:
-    """What is built already, or can't be."""
-    return {}
+def commands(request: pytest.FixtureRequest) -> Iterator[Commands]:
+    """All that the tests of this run need, which is built at once: much of that is waiting."""
+    kinds = [
+        item.callspec.params.get("kind")
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    ]
+    with ThreadPoolExecutor() as builders:
+        wanted = {kind.build for kind in kinds if isinstance(kind, Kind)}
+        yield {build: builders.submit(build) for build in wanted}
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +92,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def run(kind: Kind, commands: dict[str, list[str] | Unavailable]) -> Iterator[Run]:
+def run(kind: Kind, commands: Commands) -> Iterator[Run]:
     """Run the client, as often as is wanted; all end with the test."""
     running: list[ClientProcess] = []
 
@@ -109,7 +121,7 @@ def space(kind: Kind) -> str:
 @pytest.fixture
 def client(
     kind: Kind,
-    commands: dict[str, list[str] | Unavailable],
+    commands: Commands,
     lasting: dict[str, ClientProcess],
     server: ServerProcess,
     space: str,
@@ -123,22 +135,18 @@ def client(
 
 def _run(
     kind: Kind,
-    commands: dict[str, list[str] | Unavailable],
+    commands: Commands,
     server: ServerProcess,
     space: str,
     stomp_port: int,
     key: tuple[str, str],
 ) -> ClientProcess:
-    if kind.name not in commands:
-        try:
-            commands[kind.name] = kind.build()
-        except Unavailable as unavailable:
-            commands[kind.name] = unavailable
-    command = commands[kind.name]
-    if isinstance(command, Unavailable):
-        if command.expected and os.environ.get("CI") == "true":
-            pytest.fail(str(command))
-        pytest.skip(str(command).partition("\n")[0])
+    try:
+        command = commands[kind.build].result()
+    except Unavailable as unavailable:
+        if unavailable.expected and os.environ.get("CI") == "true":
+            pytest.fail(str(unavailable))
+        pytest.skip(str(unavailable).partition("\n")[0])
     arguments = [server.url, str(stomp_port), space, *key, *kind.arguments]
     return ClientProcess([*command, *arguments])
 

@@ -124,11 +124,9 @@ def test_a_character_that_is_cut_in_two(client: ClientProcess, accounts: Account
 
 @for_each(GO, JAVA, NODE)  # of which the second takes no header of over 10,240 characters
 def test_a_subscription_to_hundreds_of_event_types(
-    run: Run, server: ServerProcess, space: str, accounts: Accounts
+    client: ClientProcess, accounts: Accounts
 ) -> None:
     others = [f"net.example.domain.events.EventNumber{number:04d}" for number in range(300)]
-    client = run(server, space=space)
     client.subscribe("curious", {**accounts.selection, "net.example.Other": others})
     [opened] = accounts.open()
     assert client.next().id == opened
-    client.close()
