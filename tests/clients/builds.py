@@ -5,6 +5,7 @@ toolchain is not there, or packages can't be fetched, the client is ``Unavailabl
 are not what their checksums say, and programs that don't compile, are failures.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -16,8 +17,9 @@ from pathlib import Path
 
 _SOURCES = Path(__file__).parent
 
-#: Seconds in which packages are fetched, or a program is compiled.
-_PATIENCE = 240.0
+#: Seconds in which packages are fetched, and in which a program is compiled.
+_FETCHING = 80.0
+_COMPILING = 240.0
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -116,19 +118,20 @@ def _place(name: str) -> Path:
 
 
 def _build(name: str, make: Callable[[Path], None]) -> Path:
-    """Build, then move the whole to its place at once: what is there is complete."""
+    """Build, then move the whole to its place at once: what is there is complete.
+
+    Of several processes that want it, one builds it, and the others wait.
+    """
     place = _place(name)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
-        directory = Path(temporary) / name
-        shutil.copytree(_SOURCES / name, directory)
-        make(directory)
-        try:
-            directory.rename(place)
-        except OSError:
-            # Another run has built the same meanwhile.
-            if not place.is_dir():
-                raise
+    with (place.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.is_dir():
+            with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+                directory = Path(temporary) / name
+                shutil.copytree(_SOURCES / name, directory)
+                make(directory)
+                directory.rename(place)
     return place
 
 
@@ -136,9 +139,9 @@ def _fetch(
     command: Sequence[str], directory: Path, environment: dict[str, str] | None = None
 ) -> None:
     try:
-        _run(command, directory, environment)
+        _run(command, directory, environment, _FETCHING)
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"no packages within {_PATIENCE:g} s", expected=True) from None
+        raise Unavailable(f"no packages within {_FETCHING:g} s", expected=True) from None
     except BuildFailed as error:
         if any(word in str(error) for word in _TAMPERED):
             raise
@@ -146,7 +149,10 @@ def _fetch(
 
 
 def _run(
-    command: Sequence[str], directory: Path, environment: dict[str, str] | None = None
+    command: Sequence[str],
+    directory: Path,
+    environment: dict[str, str] | None = None,
+    patience: float = _COMPILING,
 ) -> None:
     done = subprocess.run(
         command,
@@ -156,7 +162,7 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_PATIENCE,
+        timeout=patience,
         check=False,
     )
     if done.returncode != 0:
