@@ -38,7 +38,7 @@ class HttpListener:
             app,
             http=EventuaryHttpProtocol,
             ws=WebSocketProtocol,
-            ws_max_size=limits.frame_size,
+            ws_max_size=limits.headers_size + limits.frame_size,  # a whole frame
             ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,

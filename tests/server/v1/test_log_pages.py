@@ -146,3 +146,19 @@ async def test_waiting_ends_when_the_client_leaves(server: RunningServer) -> Non
     async with asyncio.timeout(10):
         while server.store._followers or asyncio.all_tasks() - before:
             await asyncio.sleep(0.01)
+
+
+async def test_a_long_poll_ends_with_its_key(
+    client: httpx.AsyncClient, server: RunningServer
+) -> None:
+    key = (await client.post("/v1/keys", json={"keyId": "reader"})).json()
+    async with server.client((key["keyId"], key["secret"])) as holder:
+        waiting = asyncio.create_task(
+            holder.get("/v1/spaces/default/log", params={"after": 0, "wait": 60})
+        )
+        await asyncio.sleep(0)
+        assert (await client.delete("/v1/keys/reader")).status_code == 200
+        async with asyncio.timeout(10):
+            answer = await waiting
+        # Revoked before it was asked, or while it waited: as it comes.
+        assert answer.status_code == 401 or answer.json()["events"] == []

@@ -232,3 +232,14 @@ async def test_a_bad_last_event_id_is_refused(client: httpx.AsyncClient) -> None
 async def test_a_bad_space_is_refused_before_the_stream_begins(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/spaces/a%2Fb/log/stream")
     assert "space" in refused(answer, 400, "bad_request")
+
+
+async def test_it_ends_with_its_key(client: httpx.AsyncClient, server: RunningServer) -> None:
+    key = (await client.post("/v1/keys", json={"keyId": "reader"})).json()
+    async with server.client((key["keyId"], key["secret"])) as holder, streaming(holder) as stream:
+        await append_all(client, creation())
+        assert await stream.next() is not None
+        assert (await client.delete("/v1/keys/reader")).status_code == 200
+        await append_all(client, creation())
+        async with asyncio.timeout(10):
+            assert await stream.next() is None, "what comes after is not for it"

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from eventuary.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from eventuary.server.principal import Principal
 from eventuary.server.v1.decoding import decode_body, decode_query, decode_segment
 from eventuary.validation import check_space
 
@@ -19,6 +20,8 @@ class Call:
     def __init__(self, request: Request, *, most_bytes: int) -> None:
         self._request = request
         self._most_bytes = most_bytes
+        #: Whose key the call came with; None where none is needed.
+        self.principal: Principal | None = None
 
     @property
     def space(self) -> str:

@@ -6,19 +6,28 @@ from types import TracebackType
 from starlette.types import Receive
 
 from eventuary.embedded import EmbeddedEventStore
+from eventuary.server.principal import Principal
 from eventuary.server.v1.sources import Sources
 
-#: Seconds between two looks at whether the server drains: it is a flag, and nobody is told.
+#: Seconds between two looks at whether the server drains, or the key is revoked: these are flags,
+#: and nobody is told.
 _LOOK_EVERY = 0.5
 
 
 class Following:
-    """An asynchronous context: inside it the client is watched."""
+    """An asynchronous context: inside it the client is watched, and so is its key."""
 
-    def __init__(self, store: EmbeddedEventStore, sources: Sources, receive: Receive) -> None:
+    def __init__(
+        self,
+        store: EmbeddedEventStore,
+        sources: Sources,
+        receive: Receive,
+        principal: Principal | None,
+    ) -> None:
         self._store = store
         self._sources = sources
         self._receive = receive
+        self._principal = principal
         self._gone: asyncio.Task[None]
 
     async def __aenter__(self) -> "Following":
@@ -35,11 +44,22 @@ class Following:
 
     @property
     def over(self) -> bool:
-        """Whether there is nobody to follow for: the client went away, or the server ends."""
-        return self._gone.done() or self._store.stopping or self._sources.draining
+        """Whether there is nobody to follow for.
 
-    async def wait(self, position: int, timeout: float) -> None:
-        """Return when the head is beyond ``position``, after ``timeout`` seconds, or when over."""
+        The client went away, its key is no longer valid, or the server ends.
+        """
+        return (
+            self._gone.done()
+            or self._store.stopping
+            or self._sources.draining
+            or (self._principal is not None and bool(self._principal.revoked))
+        )
+
+    async def wait(self, position: int, timeout: float) -> bool:
+        """Return when the head is beyond ``position``, after ``timeout`` seconds, or when over.
+
+        False: it is over.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         head = asyncio.ensure_future(self._store.head_after(position))
@@ -54,6 +74,7 @@ class Following:
                     break
         finally:
             head.cancel()
+        return not self.over
 
     async def _wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

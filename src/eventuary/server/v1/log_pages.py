@@ -60,10 +60,13 @@ class LogPageRoutes:
     ) -> LogPage:
         loop = asyncio.get_running_loop()
         end = loop.time() + min(query.wait, self._longest_wait)
-        async with Following(self._store, self._sources, call.receive) as following:
+        async with Following(self._store, self._sources, call.receive, call.principal) as following:
             while not page.events and not following.over and loop.time() < end:
-                if page.position >= self._store.head:
-                    await following.wait(page.position, end - loop.time())
+                left = end - loop.time()
+                if page.position >= self._store.head and not await following.wait(
+                    page.position, left
+                ):
+                    break
                 page = await self._read(wanted, page.position, query.limit)
         return page
 

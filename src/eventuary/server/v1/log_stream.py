@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import LogPage
 from eventuary.errors import BadRequest, EventuaryError
+from eventuary.server.principal import Principal
 from eventuary.server.v1.call import Call
 from eventuary.server.v1.following import Following
 from eventuary.server.v1.log_query import MOST_POSITION, LogFilter, StreamQuery, logged
@@ -49,7 +50,12 @@ class LogStreamRoutes:
         if after is None:
             after = self._store.head if isinstance(query.after, str) else query.after
         return _EventStream(
-            self._store, self._sources, LogFilter(call.space, query), after, self._heartbeat
+            self._store,
+            self._sources,
+            LogFilter(call.space, query),
+            after,
+            self._heartbeat,
+            call.principal,
         )
 
     def operations(self) -> list[Operation]:
@@ -94,6 +100,7 @@ class _EventStream(Response):
         wanted: LogFilter,
         after: int,
         heartbeat: float,
+        principal: Principal | None,
     ) -> None:
         super().__init__(headers={"cache-control": "no-store"})
         del self.headers["content-length"]  # it has no end
@@ -102,6 +109,7 @@ class _EventStream(Response):
         self._wanted = wanted
         self._position = after
         self._heartbeat = heartbeat
+        self._principal = principal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send pages. ``send`` returns when the client has taken enough of what came before."""
@@ -111,7 +119,7 @@ class _EventStream(Response):
             "headers": self.raw_headers,
         }
         await send(start)
-        async with Following(self._store, self._sources, receive) as following:
+        async with Following(self._store, self._sources, receive, self._principal) as following:
             chunk = b": following\n\n"
             while not following.over:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})

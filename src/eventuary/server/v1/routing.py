@@ -69,6 +69,7 @@ class PathEndpoint:
                     None if credentials is None else credentials.encode("latin-1")
                 )
                 operation.access.check(principal, call.space)
+                call.principal = principal
             return await operation.handle(call)
         except LoginFailed as error:
             self._authenticator.note(error, address_of(request.client))
