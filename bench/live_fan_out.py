@@ -8,6 +8,7 @@ all subscribers together.
 """
 
 import json
+import os
 import selectors
 import sys
 import time
@@ -28,7 +29,7 @@ def measure(http_port: int, stomp_port: int, subscribers: int, seconds: float) -
     request = events.several(_BATCH, 1)
     selector = selectors.DefaultSelector()
     connections = [
-        StompConnection(stomp_port, f"fan-out-{number}", from_end=True)
+        StompConnection(stomp_port, f"fan-out-{os.getpid()}-{number}", from_end=True)
         for number in range(subscribers)
     ]
     for each in connections:

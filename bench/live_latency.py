@@ -8,6 +8,7 @@ the append to having received the event.
 """
 
 import json
+import os
 import re
 import selectors
 import subprocess
@@ -25,7 +26,7 @@ def measure(
     """Return the milliseconds of each delivery, those of the first second left out, sorted."""
     selector = selectors.DefaultSelector()
     connections = [
-        StompConnection(stomp_port, f"latency-{number}", from_end=True)
+        StompConnection(stomp_port, f"latency-{os.getpid()}-{number}", from_end=True)
         for number in range(subscribers)
     ]
     for each in connections:
