@@ -180,12 +180,16 @@ def check_stored(
 def check_all(
     url: str, writers: Sequence[Writer], *, space: str = "default", hint: str = ""
 ) -> dict[str, list[str]]:
-    """Check every entity of these writers; return the stored event ids of each."""
+    """Check every entity of these writers; return the stored event ids of each that exists.
+
+    One does not if its creation was never answered, and had not been done.
+    """
     stored: dict[str, list[str]] = {}
     with Rest(url, space=space) as rest:
         for writer in writers:
             for entity_id, batches in writer.batches.items():
                 events = rest.find(ENTITY_TYPE, entity_id)
                 check_stored(entity_id, batches, events, hint=hint)
-                stored[entity_id] = [event.id for event in events]
+                if events:
+                    stored[entity_id] = [event.id for event in events]
     return stored
