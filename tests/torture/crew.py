@@ -130,7 +130,11 @@ class Crew:
                     self._run.say(f"the rest is being delivered; {self.score}")
                 return all(self._lag(rest, each) == 0 for each in self.subscribers)
 
-            wait_until(done, "everything is delivered", patience=_PATIENCE, every=0.1)
+            try:
+                wait_until(done, "everything is delivered", patience=_PATIENCE, every=0.1)
+            except AssertionError:
+                print(rest.http.get(f"/v1/spaces/{rest.space}/subscriptions").text)
+                raise
             self.judge_now(server.url)
             for subscriber in self.subscribers:
                 lost = subscriber.missing(self.judge)

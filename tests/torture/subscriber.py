@@ -1,9 +1,8 @@
 """A durable subscriber of several connections, the journal they share, and the laws it must obey.
 
 Each connection records a delivery before it answers it. It acknowledges most; some it refuses, some
-it never answers, and sometimes it cuts its connection in the middle. What it does with an event
-(``react``) it does in order: behind an event that it has not acknowledged it leaves the swimlane
-alone until that event comes again.
+it answers late or, if it does nothing with them, never, and sometimes it cuts its connection in the
+middle. What it does with an event (``react``) it does in order.
 """
 
 import random
@@ -15,12 +14,16 @@ from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.rest_client import Rest
 from tests.acceptance.stomp_client import Body, ConnectionEnded, Message, StompClient
 from tests.torture.log_judge import LogJudge
+from tests.torture.ordered_client import OrderedClient
 
 #: Does something with an event; False when it could not be done, and the event must come again.
 Reaction = Callable[[Body], bool]
 
 #: What an ERROR says that is no fault of the client's.
 _AWAY = ("shutting down", "try again")
+
+#: Seconds until a late answer: more than the crew's ack time-out.
+_LATE = 3.0
 
 
 class Journal:
@@ -142,7 +145,7 @@ class Subscriber:
             react = None if reaction is None else reaction()
             while not self.stopping.is_set():
                 try:
-                    with StompClient(self._port) as client:
+                    with OrderedClient(self._port) as client:
                         client.subscribe(self.subscriber_id, self.types)
                         self._consume(client, chance, react)
                 except (ConnectionEnded, OSError):  # a TimeoutError is an OSError
@@ -154,28 +157,27 @@ class Subscriber:
         except BaseException as error:  # noqa: BLE001 - the crew raises it
             self.failure = error
 
-    def _consume(self, client: StompClient, chance: random.Random, react: Reaction | None) -> None:
+    def _consume(
+        self, client: OrderedClient, chance: random.Random, react: Reaction | None
+    ) -> None:
         """Go on until the connection is to end, or ends."""
-        awaited: dict[int, int] = {}  # swimlane → the offset that must come again first
         while not self.stopping.is_set():
             try:
                 message = client.next(patience=0.1)
             except TimeoutError:
                 continue
-            event = message.event
-            self.journal.delivered(event)
-            if react is not None:
-                if awaited.setdefault(event.swimlane, event.offset) < event.offset:
-                    continue
-                del awaited[event.swimlane]
+            self.journal.delivered(message.event)
+            if client.drops(message):
+                continue
             lot = 1.0 if self.calm.is_set() else chance.random()
             if lot < 0.002:
                 return  # without a word
-            if lot < 0.012 or (react is not None and not react(event)):
-                client.nack(message)
-                awaited[event.swimlane] = event.offset
-            elif lot < 0.014:
-                awaited[event.swimlane] = event.offset  # no answer at all
+            if lot < 0.0025:
+                self.stopping.wait(_LATE)  # and answer then
+            if 0.0025 <= lot < 0.0035 and react is None:
+                continue  # no answer at all
+            if 0.0035 <= lot < 0.0135 or (react is not None and not react(message.event)):
+                client.refuse(message)
             else:
                 self.acknowledge(client, message)
 
