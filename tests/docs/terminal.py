@@ -20,6 +20,9 @@ from pathlib import Path
 #: Seconds within which whatever is waited for happens.
 PATIENCE = 20.0
 
+#: Seconds between two looks at which program has the terminal.
+_LOOK_EVERY = 0.005
+
 #: What the shell says when it is ready for the next command; nothing else says it.
 _PROMPT = "\x02ready\x03"
 
@@ -84,8 +87,22 @@ class Terminal:
         os.write(self._master, command.encode() + b"\n")
 
     def interrupt(self) -> None:
-        """Press Ctrl-C."""
+        """Press Ctrl-C once a command runs: sooner, the shell may take it."""
+        end = time.monotonic() + PATIENCE
+        while not self.ready and not self._command_runs():
+            assert time.monotonic() < end, "no command runs that could be interrupted"
+            self.listen(time.monotonic() + _LOOK_EVERY)
         os.write(self._master, _CTRL_C)
+
+    def _command_runs(self) -> bool:
+        """Whether a program has the terminal, and is no longer the shell's copy that starts it."""
+        group = os.tcgetpgrp(self._master)
+        if group == self._process.pid:
+            return False
+        try:
+            return Path(f"/proc/{group}/comm").read_text() != "bash\n"
+        except OSError:  # it has ended; or this system has no such files
+            return not Path("/proc/self/comm").exists()
 
     def listen(self, end: float) -> bool:
         """Wait until something more is said; False when the time ``end`` has come before."""
