@@ -137,6 +137,37 @@ async def test_what_was_sent_behind_a_refused_event_may_still_be_acknowledged(
     assert (await lane(store)).position == 3
 
 
+async def test_a_refusal_of_what_is_done_does_not_stall_its_swimlane(
+    store: EmbeddedEventStore,
+) -> None:
+    recorder = await subscribe(store)
+    await append(store, "1")
+    await recorder.until_events(1)
+    recorder.acknowledge(recorder.events[:1])
+    assert (await lane(store)).state is SwimlaneState.LIVE
+    assert not refuse(recorder, 0)
+    await append(store, "2")
+    await recorder.until_events(2)
+    assert recorder.data == ["1", "2"]
+
+
+async def test_what_was_sent_behind_comes_again_although_the_refused_event_is_done(
+    store: EmbeddedEventStore,
+) -> None:
+    """It came twice, and the second time it failed: its receiver has dropped what was behind it."""
+    recorder = await subscribe(store)
+    await append(store, "1", "2", "3", "4")
+    await recorder.until_events(4)
+    recorder.acknowledge(recorder.events[1:2])  # ahead of the first, which is in hands still
+    assert not refuse(recorder, 1)
+    await append(store, "5")
+    await recorder.until_events(7)
+    assert recorder.data == ["1", "2", "3", "4", "3", "4", "5"]
+    recorder.acknowledge([recorder.events[0], *recorder.events[4:]])
+    assert (await lane(store)).position == 5
+    assert store.statistics.redeliveries == 0, "they did not fail"
+
+
 def test_pauses_grow_up_to_the_longest() -> None:
     policy = DeliveryPolicy(first_pause=0.5, longest_pause=60)
     pauses = [policy.pause_after(attempts) for attempts in range(1, 11)]

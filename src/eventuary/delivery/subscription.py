@@ -191,12 +191,15 @@ class Subscription:
             swimlane.leave_head(self.dispatcher.tail.head)
         failures = swimlane.fail(offset)
         if failures is None:
-            if not self.parking.failed_again(swimlane, offset, reason):
-                return False
-            # A dead letter apart from the others: its receiver has dropped what it had of them.
-            swimlane.send_again()
+            # A dead letter apart from the others, or one that is done and had come twice: its
+            # receiver has dropped what it had of the swimlane all the same.
+            replayed = self.parking.failed_again(swimlane, offset, reason)
+            if replayed:
+                swimlane.send_again()
+            elif offset > 0:  # not a notification
+                swimlane.send_again(behind=offset)
             self.answered(swimlane)
-            return True
+            return replayed
         swimlane.answered_at = self.dispatcher.loop.time()
         if failures >= self.policy.max_attempts and swimlane.blocked_at is None:
             swimlane.block(offset)

@@ -171,9 +171,11 @@ class Swimlane:
         self._rewind()
         return failures + 1
 
-    def send_again(self) -> None:
-        """All that is in hands is due again; nothing of it has failed."""
-        self.due.update(self.unacknowledged)
+    def send_again(self, behind: int | None = None) -> None:
+        """All that is in hands, or behind an offset, is due again; nothing of it has failed."""
+        self.due.update(
+            offset for offset in self.unacknowledged if behind is None or offset > behind
+        )
         if self.blocked_at is not None:
             self.due.discard(self.blocked_at)
         if self.due:

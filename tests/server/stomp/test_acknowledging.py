@@ -170,8 +170,8 @@ async def test_late_unknown_and_repeated_acknowledgements_do_nothing(stomp: Stom
     await wire.log_in()
     await wire.subscribe("s", TYPES, name="one")
     first, second = await wire.messages(2)
-    for command in ("ACK", "ACK", "NACK"):
-        await wire.confirmed(command, {"id": first.ack})
+    for _ in range(2):
+        await wire.confirmed("ACK", {"id": first.ack})
     number, swimlane, offset, sent = second.headers["message-id"].decode().split("-")
     for handle in (
         f'"swimlane":999,"offset":{offset},"consumer":{number}',
@@ -194,6 +194,25 @@ async def test_late_unknown_and_repeated_acknowledgements_do_nothing(stomp: Stom
     assert stomp.store.statistics.acknowledgements == 1
     await wire.subscribe("s", TYPES, name="one")
     assert (await wire.message()).body == second.body
+
+
+async def test_a_late_refusal_has_what_is_behind_it_sent_again(stomp: StompSide) -> None:
+    """Its client has dropped that; a receipt comes in front of it, as with any refusal."""
+    await stomp.append("a", "1", "2", "3")
+    wire = await stomp.connect()
+    await wire.log_in()
+    await wire.subscribe("s", TYPES, name="one")
+    first, second, third = await wire.messages(3)
+    await wire.confirmed("ACK", {"id": first.ack})
+    await wire.confirmed("NACK", {"id": first.ack})
+    again = await wire.messages(2)
+    assert [each.body for each in again] == [second.body, third.body]
+    await wire.confirmed("ACK", {"id": second.ack})
+    await wire.confirmed("ACK", {"id": third.ack})
+    await wire.confirmed("NACK", {"id": third.ack})
+    await stomp.append("a", "4")
+    fourth = await wire.message()
+    assert fourth.body["eventData"] == "4"
 
 
 @pytest.mark.parametrize("form", FORMS)
