@@ -115,7 +115,7 @@ class Consumption:
         """Take deliveries again."""
         if not self.ready:
             self.ready = True
-            self.subscription.feed_soon()
+            self.subscription.feeding.soon()
 
     async def flush(self) -> None:
         """Return when all acknowledgements so far are on disk."""

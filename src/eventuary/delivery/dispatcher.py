@@ -95,7 +95,7 @@ class Dispatcher:
         self.tail.extend(committed)
         if committed.events is None:
             for subscription in self._open.values():
-                subscription.fall_behind()
+                subscription.feeding.fall_behind()
             return
         interested = self._interested
         touched: dict[Consumption, None] = {}
@@ -103,7 +103,7 @@ class Dispatcher:
             for subscription in interested.get(
                 (event.space, event.entity_type, event.event_type), ()
             ):
-                consumption = subscription.offer(event)
+                consumption = subscription.feeding.offer(event)
                 if consumption is not None:
                     touched[consumption] = None
         for consumption in touched:
