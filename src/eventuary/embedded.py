@@ -6,6 +6,7 @@ for the disk is bounded here, so that overload is told to callers and not to mem
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +14,16 @@ from eventuary.delivery.consumer import AckMode, Consumer, Receiver
 from eventuary.delivery.dispatcher import Dispatcher
 from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.delivery.statistics import Statistics
+from eventuary.delivery.status import SubscriptionStatus
 from eventuary.delivery.subscriptions import Subscriptions
 from eventuary.engines.engine import Committed, Engine, LogPage, LogQuery
-from eventuary.errors import BadRequest, ConfigurationError, EventuaryError, ServiceUnavailable
+from eventuary.errors import (
+    BadRequest,
+    ConfigurationError,
+    EventuaryError,
+    NotFound,
+    ServiceUnavailable,
+)
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import Append, Appended, Entity, EntityEvent, NewEvent, NewSnapshot
 from eventuary.ids import ZERO_ID, parse_id
@@ -28,6 +36,7 @@ from eventuary.validation import (
     check_space,
     check_subscriber_id,
     check_token,
+    check_wait,
     checked,
 )
 
@@ -253,6 +262,28 @@ class EmbeddedEventStore:
             progress_notifications=progress_notifications,
             policy=policy,
         )
+
+    async def inspect(self, space: str, subscriber_id: str) -> SubscriptionStatus:
+        """Return where a subscription stands."""
+        self._check_subscription(space, subscriber_id)
+        return await self.subscriptions.inspect(space, subscriber_id)
+
+    async def caught_up(self, space: str, subscriber_id: str, wait: float) -> bool:
+        """Wait until all of the log as it is now has been acknowledged."""
+        self._check_subscription(space, subscriber_id)
+        check_wait(wait)
+        return await self.subscriptions.caught_up(space, subscriber_id, wait)
+
+    async def delete_subscription(self, space: str, subscriber_id: str) -> None:
+        """Forget a subscription."""
+        self._check_subscription(space, subscriber_id)
+        with suppress(NotFound):
+            await self.subscriptions.delete(space, subscriber_id)
+
+    def _check_subscription(self, space: str, subscriber_id: str) -> None:
+        check_space(space)
+        check_subscriber_id(subscriber_id)
+        self._require_open()
 
     def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:
         """Read a page of a space's log."""

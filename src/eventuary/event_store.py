@@ -2,8 +2,9 @@
 turns wire calls into these verbs, and the framework's half, which turns aggregates and handlers
 into them. Every event store passes tests/event_store/contract.py, embedded or remote.
 
-``history`` and ``store_snapshot`` are what looking back and snapshots off the hot path need; no
-client published for Eventuate has them.
+``history`` and ``store_snapshot`` are what looking back and snapshots off the hot path need;
+``inspect``, ``caught_up`` and ``delete_subscription``, what views need that are rebuilt. No client
+published for Eventuate has them.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Protocol, Self
 
 from eventuary.delivery.consumer import AckMode, Consumer, Receiver
 from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.status import SubscriptionStatus
 from eventuary.events import Appended, Entity, EntityEvent, NewEvent, NewSnapshot
 
 
@@ -132,4 +134,24 @@ class EventStore(Protocol):
         ``selection`` maps entity types to event types. When this returns, a durable
         subscription is on disk; deliveries may arrive from then on, never before.
         Raises BadRequest or ServiceUnavailable.
+        """
+
+    async def inspect(self, space: str, subscriber_id: str) -> SubscriptionStatus:
+        """Return where a subscription stands: how far behind, with how many dead letters.
+
+        Raises BadRequest, NotFound or ServiceUnavailable.
+        """
+
+    async def caught_up(self, space: str, subscriber_id: str, wait: float) -> bool:
+        """Wait until all selected events of the log as it is now have been acknowledged.
+
+        By whichever of its consumers, in this process or another. False: that takes longer than
+        ``wait`` seconds (0 to 60), or nobody consumes the subscription.
+        Raises BadRequest, NotFound or ServiceUnavailable.
+        """
+
+    async def delete_subscription(self, space: str, subscriber_id: str) -> None:
+        """Forget a subscription, its positions and its dead letters; its consumers are told.
+
+        Nothing happens when there is none. Raises BadRequest or ServiceUnavailable.
         """

@@ -19,6 +19,9 @@ MOST_NAME_CHARACTERS = 255
 #: Characters of an event token.
 MOST_TOKEN_CHARACTERS = 1024
 
+#: Seconds that one call may wait for a subscription.
+MOST_WAIT = 60.0
+
 #: Characters of a snapshot's type.
 _MOST_SNAPSHOT_TYPE_CHARACTERS = 1024
 
@@ -95,6 +98,12 @@ def check_token(token: str) -> None:
             f"triggeringEventToken: {token[:80]!r} is not 1 to {MOST_TOKEN_CHARACTERS} "
             "characters without control characters or surrogates"
         )
+
+
+def check_wait(seconds: float) -> None:
+    """A wait for a subscription takes no longer than an HTTP request may."""
+    if not 0 <= seconds <= MOST_WAIT:
+        raise BadRequest(f"wait: {seconds:g} is outside 0..{MOST_WAIT:g} seconds")
 
 
 def check_events(events: Sequence[NewEvent], limits: Limits) -> int:

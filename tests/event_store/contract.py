@@ -548,6 +548,51 @@ class EventStoreContract(ABC):
         with pytest.raises(ServiceUnavailable):
             await waiting
 
+    async def test_a_subscription_tells_where_it_stands(self, store: EventStore) -> None:
+        await store.create("default", ORDER, created())
+        await store.create("default", ORDER, created())
+        recorder = await self.subscribe(store, Recorder(acknowledging=False))
+        await recorder.until_events(2)
+        status = await store.inspect("default", "view")
+        assert (status.lag, status.consumers, status.dead_letters) == (2, 1, 0)
+        assert status.selection == {ORDER: ["OrderApproved", "OrderCreated"]}
+        assert not await store.caught_up("default", "view", 0.01)
+        recorder.acknowledge(recorder.events)
+        assert await store.caught_up("default", "view", PATIENCE)
+        assert (await store.inspect("default", "view")).lag == 0
+
+    async def test_nobody_who_consumes_catches_up(self, store: EventStore) -> None:
+        await store.create("default", ORDER, created())
+        recorder = await self.subscribe(store, Recorder(acknowledging=False))
+        assert recorder.consumer is not None
+        await recorder.consumer.close()
+        assert not await store.caught_up("default", "view", PATIENCE)
+        assert (await store.inspect("default", "view")).consumers == 0
+
+    async def test_a_deleted_subscription_begins_anew(self, store: EventStore) -> None:
+        await store.create("default", ORDER, created())
+        first = await self.subscribe(store, Recorder())
+        async with asyncio.timeout(PATIENCE):
+            assert first.consumer is not None
+            await first.consumer.caught_up()
+            await first.consumer.close()
+        await store.delete_subscription("default", "view")
+        await store.delete_subscription("default", "view")
+        with pytest.raises(NotFound):
+            await store.inspect("default", "view")
+        with pytest.raises(NotFound):
+            await store.caught_up("default", "view", 1)
+        again = await self.subscribe(store, Recorder())
+        await again.until_events(1)
+
+    async def test_no_subscription_is_waited_for_too_long(self, store: EventStore) -> None:
+        with pytest.raises(BadRequest, match=r"wait: 61 is outside 0..60 seconds"):
+            await store.caught_up("default", "view", 61)
+        with pytest.raises(BadRequest, match="subscriberId"):
+            await store.inspect("default", "")
+        with pytest.raises(BadRequest, match="space"):
+            await store.delete_subscription("a/b", "view")
+
     @pytest.mark.parametrize("subscriber_id", ["", "x" * 256, 'a"b', "a\\b", "a\nb"])
     async def test_bad_subscriber_ids_are_named(
         self, store: EventStore, subscriber_id: str

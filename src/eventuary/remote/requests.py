@@ -89,10 +89,16 @@ class Requests:
 
     def caught_up(self, space: str, subscriber_id: str, wait: float) -> bytes:
         """Ask, for at most ``wait`` seconds, whether a subscription has caught up."""
-        return self._get(
-            f"/v1/spaces/{_segment(space)}/subscriptions/{_segment(subscriber_id)}"
-            f"/caught-up?wait={wait:g}"
-        )
+        return self._get(f"{_subscription(space, subscriber_id)}/caught-up?wait={wait:g}")
+
+    def inspect(self, space: str, subscriber_id: str) -> bytes:
+        """Ask where a subscription stands."""
+        return self._get(_subscription(space, subscriber_id))
+
+    def delete_subscription(self, space: str, subscriber_id: str) -> bytes:
+        """Forget a subscription."""
+        target = _subscription(space, subscriber_id)
+        return b"DELETE %b HTTP/1.1\r\n%b\r\n" % (target.encode(), self._headers)
 
     def _send(self, method: bytes, target: str, body: bytes) -> bytes:
         return (
@@ -110,6 +116,10 @@ def _entity(space: str, entity_type: str, entity_id: str) -> str:
 
 def _v1_entity(space: str, entity_type: str, entity_id: str) -> str:
     return f"/v1/spaces/{_segment(space)}/entities/{_segment(entity_type)}/{_quoted(entity_id)}"
+
+
+def _subscription(space: str, subscriber_id: str) -> str:
+    return f"/v1/spaces/{_segment(space)}/subscriptions/{_segment(subscriber_id)}"
 
 
 @lru_cache(maxsize=1024)

@@ -13,6 +13,7 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +21,8 @@ import msgspec
 
 from eventuary.delivery.consumer import AckMode, Consumer, Receiver
 from eventuary.delivery.policy import DeliveryPolicy
-from eventuary.errors import ServiceUnavailable
+from eventuary.delivery.status import SubscriptionStatus
+from eventuary.errors import NotFound, ServiceUnavailable
 from eventuary.event_store import Durability, ReadFrom
 from eventuary.events import Append, Appended, Entity, EntityEvent, NewEvent, NewSnapshot
 from eventuary.ids import IdGenerator, new_node_number, parse_id
@@ -41,6 +43,7 @@ from eventuary.validation import (
     check_space,
     check_subscriber_id,
     check_token,
+    check_wait,
     checked,
 )
 
@@ -54,6 +57,7 @@ _NO_LIMITS = Limits(
 _appended = msgspec.json.Decoder(Appended)
 _entity = msgspec.json.Decoder(Entity)
 _history = msgspec.json.Decoder(History)
+_status = msgspec.json.Decoder(SubscriptionStatus)
 _caught_up = msgspec.json.Decoder(CaughtUp)
 _anything = msgspec.json.Decoder(msgspec.Raw)
 
@@ -237,8 +241,7 @@ class RemoteEventStore:
         line = Line(self._address, self._tls, self._heart_beat, self._answer_timeout)
 
         async def ask_caught_up(wait: float) -> bool:
-            request = self._requests.caught_up(space, subscriber_id, wait)
-            return (await calls.make(request, _caught_up, longer=wait)).caught_up
+            return await self._ask_caught_up(calls, space, subscriber_id, wait)
 
         consumer = RemoteConsumer(
             subscribing, receiver, ack_mode, line, ask_caught_up, self._consumers.discard
@@ -246,6 +249,25 @@ class RemoteEventStore:
         self._consumers.add(consumer)
         await consumer.open(self._retry_for)
         return consumer
+
+    async def inspect(self, space: str, subscriber_id: str) -> SubscriptionStatus:
+        """Return where a subscription stands."""
+        _check_subscription(space, subscriber_id)
+        request = self._requests.inspect(space, subscriber_id)
+        return await self._open_calls().make(request, _status)
+
+    async def caught_up(self, space: str, subscriber_id: str, wait: float) -> bool:
+        """Wait until all of the log as it is now has been acknowledged."""
+        _check_subscription(space, subscriber_id)
+        check_wait(wait)
+        return await self._ask_caught_up(self._open_calls(), space, subscriber_id, wait)
+
+    async def delete_subscription(self, space: str, subscriber_id: str) -> None:
+        """Forget a subscription."""
+        _check_subscription(space, subscriber_id)
+        request = self._requests.delete_subscription(space, subscriber_id)
+        with suppress(NotFound):  # there is none, or the answer of a first attempt was lost
+            await self._open_calls().make(request, _anything)
 
     def _open_calls(self) -> Calls:
         if self._calls is None:
@@ -257,6 +279,12 @@ class RemoteEventStore:
     ) -> list[EntityEvent]:
         request = self._requests.history(space, entity_type, entity_id, after)
         return (await calls.make(request, _history)).events
+
+    async def _ask_caught_up(
+        self, calls: Calls, space: str, subscriber_id: str, wait: float
+    ) -> bool:
+        request = self._requests.caught_up(space, subscriber_id, wait)
+        return (await calls.make(request, _caught_up, longer=wait)).caught_up
 
     def _own(
         self, calls: Calls, append: Append, entity_id: str
@@ -276,3 +304,8 @@ def _check_entity(space: str, entity_type: str, entity_id: str) -> None:
     check_space(space)
     check_entity_type(entity_type)
     check_entity_id(entity_id)
+
+
+def _check_subscription(space: str, subscriber_id: str) -> None:
+    check_space(space)
+    check_subscriber_id(subscriber_id)

@@ -15,6 +15,7 @@ from typing import Self
 
 from eventuary.delivery.consumer import AckMode, Consumer, Receiver
 from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.status import SubscriptionStatus
 from eventuary.errors import BadRequest
 from eventuary.event_store import Durability, EventStore, ReadFrom
 from eventuary.events import Appended, Entity, EntityEvent, NewEvent, NewSnapshot
@@ -207,6 +208,25 @@ class Faults:
         )
         delivery.begin(consumer)
         return delivery
+
+    async def inspect(self, space: str, subscriber_id: str) -> SubscriptionStatus:
+        """Return where a subscription stands."""
+        if self.process.dead:
+            await self.process.stay()
+        return await self._store.inspect(space, subscriber_id)
+
+    async def caught_up(self, space: str, subscriber_id: str, wait: float) -> bool:
+        """Wait until all of the log as it is now has been acknowledged."""
+        if self.process.dead:
+            await self.process.stay()
+        return await self._store.caught_up(space, subscriber_id, wait)
+
+    async def delete_subscription(self, space: str, subscriber_id: str) -> None:
+        """Forget a subscription."""
+        what = f"end of subscription {subscriber_id!r}"
+        await self.process.live_through(f"before the {what}")
+        await self._store.delete_subscription(space, subscriber_id)
+        await self.process.live_through(f"after the {what}")
 
 
 def _names(events: Sequence[NewEvent]) -> str:
