@@ -9,7 +9,9 @@ from eventuary.errors import ServiceUnavailable, Unauthorized
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator
 from eventuary.server.stomp.connection import StompConnection
-from eventuary.server.stomp.session import Session, Store, Wire
+from eventuary.server.stomp.session import Session
+from eventuary.server.stomp.subscribing import Store
+from eventuary.server.stomp.wire import Wire
 
 #: Connections that the kernel keeps until they are accepted.
 _BACKLOG = 1024

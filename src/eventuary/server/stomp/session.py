@@ -11,10 +11,8 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Protocol
 from uuid import uuid4
 
-from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.errors import (
     BadRequest,
     EventuaryError,
@@ -22,9 +20,9 @@ from eventuary.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from eventuary.event_store import EventStore
 from eventuary.limits import Limits
 from eventuary.server.principal import Authenticator, LoginFailed, Principal
+from eventuary.server.stomp.answering import Answering
 from eventuary.server.stomp.connecting import (
     log_in,
     newest_of,
@@ -32,16 +30,15 @@ from eventuary.server.stomp.connecting import (
     wanted_heart_beat,
 )
 from eventuary.server.stomp.heart_beat import HeartBeat
-from eventuary.server.stomp.receipt_handle import parse_receipt_handle
-from eventuary.server.stomp.subscribing import Subscribed, subscribe
+from eventuary.server.stomp.subscribing import Store, Subscribed
+from eventuary.server.stomp.subscriptions import Subscriptions
+from eventuary.server.stomp.wire import Wire
 from eventuary.stomp_frames import (
     Frame,
     FrameError,
     FrameParser,
     Version,
     escape,
-    shown,
-    unescape,
     write_frame,
 )
 from eventuary.version import __version__
@@ -64,34 +61,6 @@ class State(Enum):
     REFUSED = auto()  #: a bad login, which is not told yet
     CONNECTED = auto()
     CLOSED = auto()
-
-
-class Wire(Protocol):
-    """What carries the bytes."""
-
-    @property
-    def peer(self) -> str:
-        """The client's address, for people."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes, after those before them."""
-
-    def finish(self) -> None:
-        """Send what is written, then close."""
-
-    def pause_reading(self) -> None:
-        """Bring no more bytes for now."""
-
-    def resume_reading(self) -> None:
-        """Bring bytes again."""
-
-
-class Store(EventStore, Protocol):
-    """What subscribes for the clients."""
-
-    @property
-    def policy(self) -> DeliveryPolicy:
-        """The rules of delivery of subscriptions that set none of their own."""
 
 
 class Session:
@@ -118,21 +87,21 @@ class Session:
         self._parser = FrameParser(limits)
         self._heart_beat: HeartBeat | None = None
         self._refusal: asyncio.TimerHandle | None = None
-        #: What our SUBSCRIBEs are numbered with: no other, on whatever connection, has the same.
-        self._numbers = numbers
-        #: By the client's SUBSCRIBE id, as it came; by our number of it.
-        self._subscribed: dict[bytes, Subscribed] = {}
-        self._by_number: dict[int, Subscribed] = {}
+        self.subscriptions = Subscriptions(self, numbers)
+        self._answering = Answering(self)
         self._waiting: deque[Frame | FrameError] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._owed: list[bytes] = []
-        self._flusher: asyncio.Task[None] | None = None
         self.leaving: asyncio.Task[None] | None = None
 
     @property
     def closed(self) -> bool:
         """Whether the conversation is over."""
         return self.state is State.CLOSED
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is logged in, and still there."""
+        return self.state is State.CONNECTED
 
     def _listens(self) -> bool:
         """Whether what the client sends counts."""
@@ -184,26 +153,20 @@ class Session:
     def pause(self) -> None:
         """The wire is full."""
         self.full = True
-        for subscribed in self._by_number.values():
-            subscribed.pause()
+        self.subscriptions.pause()
 
     def resume(self) -> None:
         """The wire has room."""
         self.full = False
         if self.state is not State.CLOSED:
-            for subscribed in list(self._by_number.values()):
-                subscribed.resume()
+            self.subscriptions.resume()
 
     async def _leave(self) -> None:
         """Leave all subscriptions: others get their swimlanes, however long the wire lingers."""
-        for task in (self._worker, self._flusher):
-            if task is not None:
-                await asyncio.wait([task])  # what it is about to leave, it must leave
-        subscribed = list(self._by_number.values())
-        self._by_number.clear()
-        self._subscribed.clear()
-        for each in subscribed:
-            await each.leave()
+        if self._worker is not None:
+            await asyncio.wait([self._worker])  # what it is about to leave, it must leave
+        await self._answering.settle()
+        await self.subscriptions.leave()
 
     def fail(
         self, error: EventuaryError | FrameError, frame: Frame | None = None, more: bytes = b""
@@ -255,7 +218,7 @@ class Session:
         try:
             command = frame.command
             if command in ("ACK", "NACK") and self.state is State.CONNECTED:
-                self._answer(frame)
+                self._answering.take(frame)
             elif command in ("CONNECT", "STOMP"):
                 self._connect(frame)
             elif self.state is State.AWAITING_CONNECT:
@@ -276,9 +239,9 @@ class Session:
         """Carry out a frame that waits for the store, and then those behind it."""
         try:
             if frame.command == "SUBSCRIBE":
-                await self._subscribe(frame)
+                await self.subscriptions.subscribe(frame)
             elif frame.command == "UNSUBSCRIBE":
-                await self._unsubscribe(frame)
+                await self.subscriptions.unsubscribe(frame)
             else:
                 await self._disconnect(frame)
         except (FrameError, EventuaryError) as error:
@@ -326,7 +289,7 @@ class Session:
         if "receipt" in frame.headers:
             headers["receipt-id"] = frame.headers["receipt"]
         self.write(write_frame("CONNECTED", headers))
-        self._receipt(frame)
+        self.send_receipt(frame)
 
     def _refuse(self, error: Unauthorized, frame: Frame) -> None:
         """Tell the client after a pause that its login is none.
@@ -339,103 +302,15 @@ class Session:
         loop = asyncio.get_running_loop()
         self._refusal = loop.call_later(_REFUSAL_PAUSE, self.fail, error, frame)
 
-    async def _subscribe(self, frame: Frame) -> None:
-        identity = self._identity(frame)
-        if identity in self._subscribed:
-            raise FrameError(
-                f"id: there is a subscription {shown(identity, 80)} on this connection already"
-            )
-        most = self.limits.subscriptions_per_connection
-        if len(self._subscribed) >= most:
-            raise FrameError(
-                f"{most} subscriptions on this connection, the limit subscriptions_per_connection"
-            )
-        subscribed = await subscribe(self, frame, next(self._numbers))
-        if self.closed:  # meanwhile
-            await subscribed.leave()
-            return
-        self._subscribed[identity] = subscribed
-        self._by_number[subscribed.number] = subscribed
-        self._receipt(frame)
-        subscribed.start()
-
-    async def _unsubscribe(self, frame: Frame) -> None:
-        identity = self._identity(frame)
-        subscribed = self._subscribed.pop(identity, None)
-        if subscribed is None:
-            raise FrameError(f"there is no subscription {shown(identity, 80)} on this connection")
-        self._by_number.pop(subscribed.number, None)
-        await subscribed.leave()
-        self._receipt(frame)
-
     async def _disconnect(self, frame: Frame) -> None:
-        subscribed = list(self._by_number.values())
-        self._by_number.clear()
-        self._subscribed.clear()
-        for each in subscribed:
-            await each.leave()
-        if self._flusher is not None:
-            await asyncio.wait([self._flusher])
-        self._receipt(frame)
+        await self.subscriptions.leave()
+        await self._answering.settle()
+        self.send_receipt(frame)
         self.close()
         self.wire.finish()
 
-    def _identity(self, frame: Frame) -> bytes:
-        """Return what names a subscription here: its id, or in 1.0 its destination."""
-        identity = frame.headers.get("id")
-        if identity is None:
-            if self.version is not Version.V10:
-                raise FrameError(f"id: is missing; a {frame.command} has one")
-            identity = frame.headers.get("destination")
-            if identity is None:
-                raise FrameError(f"destination: is missing; a {frame.command} has one")
-        return identity
-
-    def _answer(self, frame: Frame) -> None:
-        """Carry out ACK and NACK."""
-        headers = frame.headers
-        value = headers.get("id") or headers.get("message-id")
-        if value is None:
-            raise FrameError(f"id: is missing; {frame.command} names the MESSAGE it answers")
-        handle = parse_receipt_handle(value)
-        if "transaction" in headers:
-            raise FrameError(f"transaction: {frame.command} can't be part of one here")
-        # What is unknown is late: its subscription ended, or its swimlane has moved on.
-        subscribed = self._by_number.get(handle.consumer)
-        if subscribed is not None and handle.names(subscribed.consumer.subscriber_id):
-            if frame.command == "ACK":
-                subscribed.consumer.acknowledge(handle.swimlane, handle.offset)
-            else:
-                reason = unescape(headers.get("message", b""), self.version)
-                subscribed.consumer.refuse(
-                    handle.swimlane, handle.offset, reason or "refused by NACK"
-                )
-        if "receipt" not in headers:
-            return
-        if frame.command == "NACK":
-            # At once: what the client reads before it was sent before the refusal took effect.
-            self._receipt(frame)
-        else:
-            self._owed.append(headers["receipt"])
-            if self._flusher is None:
-                self._flusher = asyncio.get_running_loop().create_task(self._flush())
-
-    async def _flush(self) -> None:
-        """Send the receipts of ACKs once the positions that they moved are on disk."""
-        while self._owed and self.state is State.CONNECTED:
-            owed, self._owed = self._owed, []
-            try:
-                for subscribed in list(self._by_number.values()):
-                    await subscribed.consumer.flush()
-            except EventuaryError as error:
-                self.fail(error)
-                break
-            if self.state is State.CONNECTED:
-                for receipt in owed:
-                    self.write(write_frame("RECEIPT", {"receipt-id": receipt}))
-        self._flusher = None
-
-    def _receipt(self, frame: Frame) -> None:
+    def send_receipt(self, frame: Frame) -> None:
+        """Say that a frame is carried out, if its sender asked for that."""
         receipt = frame.headers.get("receipt")
         if receipt is not None and self.state is State.CONNECTED and frame.command != "CONNECT":
             self.write(write_frame("RECEIPT", {"receipt-id": receipt}))
@@ -445,8 +320,5 @@ class Session:
 
         (When the store stops it ends subscriptions too, but by then no session is open.)
         """
-        self._by_number.pop(subscribed.number, None)
-        self._subscribed = {
-            identity: each for identity, each in self._subscribed.items() if each is not subscribed
-        }
+        self.subscriptions.drop(subscribed)
         self.fail(NotFound(reason))

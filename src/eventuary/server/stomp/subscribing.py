@@ -1,9 +1,11 @@
 """From a SUBSCRIBE frame to a consumer of the store, and its deliveries to MESSAGE frames."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from eventuary.delivery.consumer import AckMode, Consumer, Delivery
+from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.event_store import EventStore
 from eventuary.server.stomp.delivery_policy import parse_delivery_policy
 from eventuary.server.stomp.destination import echo, parse_destination
 from eventuary.server.stomp.messages import MessageWriter
@@ -11,6 +13,14 @@ from eventuary.stomp_frames import Frame, FrameError, unescape
 
 if TYPE_CHECKING:
     from eventuary.server.stomp.session import Session
+
+
+class Store(EventStore, Protocol):
+    """What subscribes for the clients."""
+
+    @property
+    def policy(self) -> DeliveryPolicy:
+        """The rules of delivery of subscriptions that set none of their own."""
 
 
 class Subscribed:
