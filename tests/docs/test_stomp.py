@@ -111,6 +111,7 @@ def _provoked(reader: Reader) -> Iterator[tuple[str, str]]:
     yield error(connect, "UNSUBSCRIBE\nid:9\n\n^@")
     yield error(connect, "NACK\nid:9\n\n^@")
     yield error(connect, "ACK\nid:1-0-1-1\ntransaction:t\n\n^@")
+    yield error(connect, "NACK\nid:1-0-1-1\ndead-letter:yes\n\n^@")
     yield error(connect, "UNSUBSCRIBE\nid:1\nreceipt\n\n^@")
 
     with httpx.Client(base_url=reader.url, auth=("orders", "s3cret")) as operator:

@@ -511,6 +511,27 @@ class EventStoreContract(ABC):
         assert recorder.data.count("0") <= 3
         assert recorder.data[-1] == "1"
 
+    async def test_an_event_that_is_refused_for_good_is_given_up_at_once(
+        self, store: EventStore
+    ) -> None:
+        # Were it to come again, it would not within the test's patience.
+        policy = DeliveryPolicy(
+            first_pause=600, longest_pause=600, on_dead_letter=OnDeadLetter.CONTINUE
+        )
+        recorder = await self.subscribe(store, Recorder(acknowledging=False), policy=policy)
+        await store.create(
+            "default", ORDER, [*created(0), *created(1), *created(2)], entity_id="one"
+        )
+        await recorder.until_events(3)
+        assert recorder.consumer is not None
+        first = recorder.events[0]
+        assert recorder.consumer.refuse(first.swimlane, first.offset, "never", for_good=True)
+        await recorder.until_events(5)
+        assert recorder.data == ["0", "1", "2", "1", "2"]
+        recorder.acknowledge(recorder.events[3:])
+        async with asyncio.timeout(PATIENCE):
+            await recorder.consumer.caught_up()
+
     @pytest.mark.parametrize("selection", [{}, {"Order": []}, {"Order": [], "Customer": []}])
     async def test_a_selection_of_nothing_is_refused(
         self, store: EventStore, selection: dict[str, list[str]]

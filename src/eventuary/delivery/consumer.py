@@ -68,8 +68,10 @@ class Consumer(Protocol):
         A notification has the offset of the event before it, so it is acknowledged at minus that.
         """
 
-    def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
+    def refuse(self, swimlane: int, offset: int, reason: str, *, for_good: bool = False) -> bool:
         """Say that a delivery failed; it comes again after a pause, or becomes a dead letter.
+
+        ``for_good``: a dead letter at once, as no further delivery would help.
 
         What was handed over behind it in its swimlane comes again too, in order: from this call on
         a receiver that keeps order drops what it has of the swimlane, and takes what is handed

@@ -97,9 +97,9 @@ class Consumption:
             if handed == (swimlane, offset):
                 return True
 
-    def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
-        """Say that a delivery failed."""
-        refused = self.subscription.refuse(self, swimlane, offset, reason)
+    def refuse(self, swimlane: int, offset: int, reason: str, *, for_good: bool = False) -> bool:
+        """Say that a delivery failed; ``for_good``: it is not to come again."""
+        refused = self.subscription.refuse(self, swimlane, offset, reason, for_good=for_good)
         if refused and self._handed:
             # It comes again, and what was handed over behind it: a later answer must not cover it.
             self._handed = deque(

@@ -107,15 +107,17 @@ class Subscription:
             self.answered(swimlane)
         return True
 
-    def refuse(self, consumption: Consumption, number: int, offset: int, reason: str) -> bool:
-        """A consumer could not handle a delivery."""
+    def refuse(
+        self, consumption: Consumption, number: int, offset: int, reason: str, *, for_good: bool
+    ) -> bool:
+        """A consumer could not handle a delivery; ``for_good``: nor will it ever."""
         holders = self.sharing.holders
         if not 0 <= number < len(holders) or holders[number] is not consumption:
             return False
-        return self.fail(self.swimlanes[number], offset, reason)
+        return self.fail(self.swimlanes[number], offset, reason, for_good=for_good)
 
-    def fail(self, swimlane: Swimlane, offset: int, reason: str) -> bool:
-        """Let a delivery come again after a pause, or park it after too many."""
+    def fail(self, swimlane: Swimlane, offset: int, reason: str, *, for_good: bool = False) -> bool:
+        """Let a delivery come again after a pause, or park it: after too many, or for good."""
         if swimlane.state is SwimlaneState.LIVE:
             swimlane.leave_head(self.dispatcher.tail.head)
         failures = swimlane.fail(offset)
@@ -130,7 +132,9 @@ class Subscription:
             self.answered(swimlane)
             return replayed
         swimlane.answered_at = self.dispatcher.loop.time()
-        if failures >= self.policy.max_attempts and swimlane.blocked_at is None:
+        given_up = for_good or failures >= self.policy.max_attempts
+        # Behind another dead letter it waits for its turn, and is given up then.
+        if given_up and swimlane.blocked_at is None:
             swimlane.block(offset)
             self.parking.park(swimlane, offset, failures, reason)
         else:

@@ -239,9 +239,9 @@ class RemoteConsumer:
         self._connection.send(frames)
         return True
 
-    def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
+    def refuse(self, swimlane: int, offset: int, reason: str, *, for_good: bool = False) -> bool:
         """Say that a delivery failed; False also when its connection is gone."""
-        refused = self._outstanding.refuse(swimlane, offset, reason)
+        refused = self._outstanding.refuse(swimlane, offset, reason, for_good=for_good)
         if refused is None or self._connection is None:
             return False
         refusal, frame = refused

@@ -97,7 +97,9 @@ class Outstanding:
                 break
         return self._acknowledge(done)
 
-    def refuse(self, swimlane: int, offset: int, reason: str) -> tuple[Refusal, bytes] | None:
+    def refuse(
+        self, swimlane: int, offset: int, reason: str, *, for_good: bool = False
+    ) -> tuple[Refusal, bytes] | None:
         """Return the refusal, and the frame of it without its receipt; None: not outstanding."""
         ack = self._acks.pop((swimlane, offset), None)
         if ack is None:
@@ -112,7 +114,8 @@ class Outstanding:
         failed, failures = self._failed.get(swimlane, (0, 0))
         self._failed[swimlane] = (offset, failures + 1 if failed == offset else 1)
         message = escape(reason[:_MOST_REASON_CHARACTERS], Version.V12)
-        return refusal, b"NACK\nid:%b\nmessage:%b\n" % (ack, message)
+        more = b"dead-letter:true\n" if for_good else b""
+        return refusal, b"NACK\nid:%b\nmessage:%b\n%b" % (ack, message, more)
 
     def took_effect(self, refusal: Refusal) -> None:
         """The server has confirmed a refusal: what arrives from now on was sent after it."""

@@ -133,7 +133,7 @@ class FaultyDelivery:
         self._go_on_soon(lane)
         return True
 
-    def refuse(self, swimlane: int, offset: int, reason: str) -> bool:
+    def refuse(self, swimlane: int, offset: int, reason: str, *, for_good: bool = False) -> bool:
         """Pass a refusal on: the event comes again from the store, and what is behind it too."""
         lane, delivery = self._answered(swimlane, offset)
         if lane is None or delivery is None or self._process.dead:
@@ -145,7 +145,7 @@ class FaultyDelivery:
         lane.clear()
         lane.waiting += before
         self._go_on_soon(lane)
-        return self._consumer.refuse(swimlane, offset, reason)
+        return self._consumer.refuse(swimlane, offset, reason, for_good=for_good)
 
     async def caught_up(self) -> None:
         """Return when all is handled, as often as it is to be."""

@@ -6,11 +6,12 @@ disk.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eventuary.errors import EventuaryError
 from eventuary.server.stomp.receipt_handle import parse_receipt_handle
-from eventuary.stomp_frames import Frame, FrameError, unescape, write_frame
+from eventuary.stomp_frames import Frame, FrameError, shown, unescape, write_frame
 
 if TYPE_CHECKING:
     from eventuary.server.stomp.session import Session
@@ -34,6 +35,7 @@ class Answering:
         handle = parse_receipt_handle(value)
         if "transaction" in headers:
             raise FrameError(f"transaction: {frame.command} can't be part of one here")
+        for_good = frame.command == "NACK" and _for_good(headers)
         # What is unknown is late: its subscription ended, or its swimlane has moved on.
         subscribed = session.subscriptions.by_number(handle.consumer)
         if subscribed is not None and handle.names(subscribed.consumer.subscriber_id):
@@ -42,7 +44,10 @@ class Answering:
             else:
                 reason = unescape(headers.get("message", b""), session.version)
                 subscribed.consumer.refuse(
-                    handle.swimlane, handle.offset, reason or "refused by NACK"
+                    handle.swimlane,
+                    handle.offset,
+                    reason or "refused by NACK",
+                    for_good=for_good,
                 )
         if "receipt" not in headers:
             return
@@ -73,3 +78,11 @@ class Answering:
                 for receipt in owed:
                     session.write(write_frame("RECEIPT", {"receipt-id": receipt}))
         self._flusher = None
+
+
+def _for_good(headers: Mapping[str, bytes]) -> bool:
+    """Return whether a NACK wants a dead letter at once: a header of ours. Raises FrameError."""
+    value = headers.get("dead-letter", b"false")
+    if value not in (b"true", b"false"):
+        raise FrameError(f"dead-letter: {shown(value, 40)} is neither true nor false")
+    return value == b"true"
