@@ -8,49 +8,17 @@ again in order, after a pause: so an entity's events are handled in order whatev
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 from eventuary.delivery.consumer import Consumer, Delivery
 from eventuary.errors import ServiceUnavailable
 from eventuary.event_store import EventStore
-from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
-from eventuary.framework.context import Context, Repositories
-from eventuary.framework.current_handling import Handling, current_handling
-from eventuary.framework.key_store import EntityName
-from eventuary.framework.metadata import decode_metadata, metadata_after
-from eventuary.framework.not_found import EntityForgotten
-from eventuary.framework.subscriber import Handler, Subscriber
-from eventuary.framework.tracing import traced_handling
-from eventuary.framework.trigger import Trigger
-from eventuary.tokens import token_suffix
+from eventuary.events import END_OF_CURRENT_EVENTS
+from eventuary.framework.event_handling import EventHandling
+from eventuary.framework.lane import Lane
+from eventuary.framework.subscriber import Subscriber
 
 _log = logging.getLogger("eventuary.subscriber")
-
-#: Characters of a failure's text that go into the dead letter.
-_REASON = 500
-
-
-class _Lane:
-    """A swimlane's deliveries that wait for the one before them."""
-
-    __slots__ = ("epoch", "number", "under_way", "waiting", "worker")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.waiting: deque[Delivery] = deque()
-        self.worker: asyncio.Task[None] | None = None
-        #: The offset of what is being handled, and will be answered.
-        self.under_way: int | None = None
-        #: Changes when what was handed over before is void.
-        self.epoch = 0
-
-    def void(self) -> None:
-        self.waiting.clear()
-        self.under_way = None
-        self.epoch += 1
 
 
 class RunningSubscriber:
@@ -59,12 +27,8 @@ class RunningSubscriber:
     def __init__(self, subscriber: Subscriber, store: EventStore) -> None:
         self._subscriber = subscriber
         self._store = store
-        self._codec = subscriber.codec()
-        self._handlers: dict[type, Handler[Any]] = dict(subscriber.handlers)
-        self._encryption = subscriber.encryption
-        self._repositories = Repositories(store, subscriber.space, subscriber.encryption)
-        self._suffix = token_suffix(subscriber.subscriber_id)
-        self._lanes: dict[int, _Lane] = {}
+        self._handling = EventHandling(subscriber, store)
+        self._lanes: dict[int, Lane] = {}
         self._consumer: Consumer | None = None
         self._early: list[Delivery] = []
         self._stopping = False
@@ -90,7 +54,7 @@ class RunningSubscriber:
         self._consumer = await self._store.subscribe(
             subscriber.space,
             subscriber.subscriber_id,
-            self._codec.selection,
+            self._handling.codec.selection,
             self,
             durability=subscriber.durability,
             read_from=subscriber.read_from,
@@ -128,7 +92,7 @@ class RunningSubscriber:
             await self._consumer.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._repositories.settle()
+                await self._handling.settle()
 
     async def caught_up(self) -> None:
         """Return when all its events that are in the log by now have been handled.
@@ -155,7 +119,7 @@ class RunningSubscriber:
         for delivery in deliveries:
             lane = self._lanes.get(delivery.swimlane)
             if lane is None:
-                lane = self._lanes[delivery.swimlane] = _Lane(delivery.swimlane)
+                lane = self._lanes[delivery.swimlane] = Lane(delivery.swimlane)
             if delivery.offset == lane.under_way:
                 continue  # the handler takes longer than the store waits; it answers both
             lane.waiting.append(delivery)
@@ -179,13 +143,13 @@ class RunningSubscriber:
 
     # ── Work ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _work(self, lane: _Lane) -> None:
+    async def _work(self, lane: Lane) -> None:
         consumer = self._consumer
         while lane.waiting and consumer is not None:
             delivery = lane.waiting.popleft()
             epoch = lane.epoch
             lane.under_way = delivery.offset
-            failure = await self._handle(delivery)
+            failure = await self._handling.handle(delivery)
             if epoch != lane.epoch:
                 continue  # it was delivered over a connection that is gone: it comes again
             lane.under_way = None
@@ -193,84 +157,8 @@ class RunningSubscriber:
                 consumer.acknowledge(delivery.swimlane, _acknowledged_at(delivery))
             else:
                 lane.void()
-                consumer.refuse(delivery.swimlane, delivery.offset, failure)
+                consumer.refuse(delivery.swimlane, delivery.offset, failure.reason)
         lane.worker = None
-
-    async def _handle(self, delivery: Delivery) -> str | None:
-        """Handle one event; return what went wrong."""
-        stored = delivery.event
-        if stored.event_type == END_OF_CURRENT_EVENTS:
-            return None
-        current_handling.set(Handling(self.subscriber_id, stored))
-        try:
-            handler = await self._handler(stored)
-            if handler is None:
-                return None
-            trigger = Trigger(
-                stored.event_id, stored.event_id + self._suffix, decode_metadata(stored.metadata)
-            )
-            context = Context(delivery, trigger, self._repositories)
-            with (
-                metadata_after(trigger.metadata, trigger.correlation_id),
-                traced_handling(self.subscriber_id, stored, trigger.metadata),
-            ):
-                await handler(context)
-        except (Exception, asyncio.CancelledError) as error:
-            # Whatever it is, the event comes again; but this task itself may be cancelled.
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise
-            self._complain(stored, error)
-            return f"{type(error).__name__}: {error}"[:_REASON]
-        return None
-
-    async def _handler(self, stored: LogEvent) -> Callable[[Context], Awaitable[None]] | None:
-        """Return what handles an event; None: it is to be passed over."""
-        data = stored.event_data
-        if self._encryption is not None:
-            entity = EntityName(self._subscriber.space, stored.entity_type, stored.entity_id)
-            try:
-                cipher = await self._encryption.cipher(entity)
-            except EntityForgotten:
-                if self._subscriber.forgotten_handler is None:
-                    _log.info(
-                        "subscriber %r passes over %s %s of %s %r, which was forgotten",
-                        self.subscriber_id,
-                        stored.event_type,
-                        stored.event_id,
-                        stored.entity_type,
-                        stored.entity_id,
-                        extra=self._ids(stored),
-                    )
-                return self._subscriber.forgotten_handler
-            data = cipher.decrypt(stored.event_type, data)
-        event = self._codec.decode(stored.entity_type, stored.event_type, data, stored.metadata)
-        if event is None:
-            return None  # selected by an earlier version of this subscriber
-        return partial(self._handlers[type(event)], event)
-
-    def _complain(self, stored: LogEvent, error: BaseException) -> None:
-        _log.warning(
-            "subscriber %r could not handle %s %s of %s %r, it comes again: %s: %s",
-            self.subscriber_id,
-            stored.event_type,
-            stored.event_id,
-            stored.entity_type,
-            stored.entity_id,
-            type(error).__name__,
-            error,
-            exc_info=error,
-            extra=self._ids(stored),
-        )
-
-    def _ids(self, stored: LogEvent) -> dict[str, str]:
-        return {
-            "subscriber_id": self.subscriber_id,
-            "event_id": stored.event_id,
-            "event_type": stored.event_type,
-            "entity_type": stored.entity_type,
-            "entity_id": stored.entity_id,
-        }
 
 
 def _acknowledged_at(delivery: Delivery) -> int:
