@@ -21,6 +21,7 @@ from eventuary.errors import (
 )
 from eventuary.event_store import Durability, EventStore, ReadFrom
 from eventuary.framework.aggregate import Aggregate, UnknownEvents, apply
+from eventuary.framework.circuit import Circuit
 from eventuary.framework.context import Context
 from eventuary.framework.encryption import Encryption
 from eventuary.framework.event import Event, JsonObject
@@ -28,6 +29,8 @@ from eventuary.framework.event_codec import UnreadableEvent
 from eventuary.framework.loading import UnknownEvent
 from eventuary.framework.metadata import Metadata, metadata
 from eventuary.framework.not_found import AggregateNotFound, EntityForgotten
+from eventuary.framework.outside_errors import OutsideSystemDown, Refused
+from eventuary.framework.outside_system import OutsideSystem
 from eventuary.framework.recorded import RecordedEvent
 from eventuary.framework.repository import Repository
 from eventuary.framework.retries import Retries
@@ -42,6 +45,7 @@ __all__ = [
     "Aggregate",
     "AggregateNotFound",
     "BadRequest",
+    "Circuit",
     "ConfigurationError",
     "Conflict",
     "Context",
@@ -62,8 +66,11 @@ __all__ = [
     "NotFound",
     "OnDeadLetter",
     "OptimisticLockError",
+    "OutsideSystem",
+    "OutsideSystemDown",
     "ReadFrom",
     "RecordedEvent",
+    "Refused",
     "Repository",
     "Retries",
     "Running",

@@ -14,6 +14,8 @@ from eventuary.event_store import EventStore
 from eventuary.framework.aggregate import Aggregate, Decision
 from eventuary.framework.encryption import Encryption
 from eventuary.framework.metadata import Metadata
+from eventuary.framework.outside_calls import OutsideCalls
+from eventuary.framework.outside_system import OutsideCall, OutsideSystem, check_name
 from eventuary.framework.recorded import time_of
 from eventuary.framework.repository import Repository
 from eventuary.framework.trigger import Trigger
@@ -50,13 +52,20 @@ class Repositories:
 class Context:
     """One delivery of one event to one handler. Use it within that handling only."""
 
-    __slots__ = ("_repositories", "_touched", "delivery", "trigger")
+    __slots__ = ("_calls", "_repositories", "_touched", "delivery", "trigger")
 
-    def __init__(self, delivery: Delivery, trigger: Trigger, repositories: Repositories) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        trigger: Trigger,
+        repositories: Repositories,
+        calls: OutsideCalls,
+    ) -> None:
         self.delivery = delivery
         #: The event, for ``Repository.because_of``.
         self.trigger = trigger
         self._repositories = repositories
+        self._calls = calls
         self._touched: set[tuple[str, str, str]] = set()
 
     @property
@@ -142,6 +151,34 @@ class Context:
     async def load(self, aggregate: type[_A] | Repository[_A], entity_id: str) -> _A:
         """Return an entity's state. Raises AggregateNotFound."""
         return await self._repository(aggregate).load(entity_id)
+
+    async def call(self, system: OutsideSystem, call: OutsideCall, *, name: str = "") -> str | None:
+        """Call an outside system, once however often the event comes, and return its receipt.
+
+        ``call`` is given the key under which it makes the call: for whatever the other side offers
+        against repetitions. What it returns is recorded, and returned instead of a second call.
+        It may be called several times: it has the time-out and the retries of the system.
+        ``name``: tells several calls of one system because of one event apart.
+
+        Raises Refused when the other side said no for good, OutsideSystemDown when it is down, and
+        what ``call`` has raised last otherwise: leave them to the subscriber, unless the handler
+        has another way to go. Raises RuntimeError for a second call of a system in one handling
+        that has no ``name`` of its own: it would be taken for a repetition of the first.
+        """
+        if name:
+            check_name("name", name)
+        touched = ("outside system", system.name, name)
+        if touched in self._touched:
+            raise RuntimeError(
+                f"outside system {system.name!r} is called twice while one event is handled: the "
+                "second would count as done already; give each a name of its own"
+            )
+        self._touched.add(touched)
+        try:
+            return await self._calls.make(system, call, name, self.trigger)
+        except BaseException:
+            self._touched.discard(touched)
+            raise
 
     def _repository(self, aggregate: type[_A] | Repository[_A]) -> Repository[_A]:
         if isinstance(aggregate, Repository):

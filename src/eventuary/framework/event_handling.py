@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from eventuary.delivery.consumer import Delivery
-from eventuary.event_store import EventStore
+from eventuary.event_store import Durability, EventStore
 from eventuary.events import END_OF_CURRENT_EVENTS, LogEvent
 from eventuary.framework.context import Context, Repositories
 from eventuary.framework.current_handling import Handling, current_handling
 from eventuary.framework.key_store import EntityName
 from eventuary.framework.metadata import decode_metadata, metadata_after
 from eventuary.framework.not_found import EntityForgotten
+from eventuary.framework.outside_calls import OutsideCalls
+from eventuary.framework.outside_errors import OutsideSystemDown, Refused
 from eventuary.framework.subscriber import Handler, Subscriber
 from eventuary.framework.tracing import traced_handling
 from eventuary.framework.trigger import Trigger
@@ -26,9 +28,10 @@ _REASON = 500
 
 
 class Failure(NamedTuple):
-    """An event could not be handled."""
+    """An event could not be handled; ``for_good``: nor will it ever."""
 
     reason: str
+    for_good: bool = False
 
 
 class EventHandling:
@@ -40,14 +43,15 @@ class EventHandling:
         self._handlers: dict[type, Handler[Any]] = dict(subscriber.handlers)
         self._encryption = subscriber.encryption
         self._repositories = Repositories(store, subscriber.space, subscriber.encryption)
+        self._calls = OutsideCalls(store, subscriber.space)
         self._suffix = token_suffix(subscriber.subscriber_id)
 
     async def settle(self) -> None:
         """Return when what handlers left to be done beside them is done."""
         await self._repositories.settle()
 
-    async def handle(self, delivery: Delivery) -> Failure | None:
-        """Handle one event; return what went wrong."""
+    async def handle(self, delivery: Delivery) -> Failure | OutsideSystemDown | None:
+        """Handle one event; return what went wrong, or what kept it from being handled."""
         stored = delivery.event
         if stored.event_type == END_OF_CURRENT_EVENTS:
             return None
@@ -59,19 +63,28 @@ class EventHandling:
             trigger = Trigger(
                 stored.event_id, stored.event_id + self._suffix, decode_metadata(stored.metadata)
             )
-            context = Context(delivery, trigger, self._repositories)
+            context = Context(delivery, trigger, self._repositories, self._calls)
             with (
                 metadata_after(trigger.metadata, trigger.correlation_id),
                 traced_handling(self._subscriber.subscriber_id, stored, trigger.metadata),
             ):
                 await handler(context)
+        except OutsideSystemDown as down:
+            if self._subscriber.durability is Durability.DURABLE:
+                return down
+            # Left, a transient subscription would be gone.
+            self._complain(stored, down, "it comes again")
+            return Failure(_reason(down))
+        except Refused as refusal:
+            self._complain(stored, refusal, "it is given up")
+            return Failure(_reason(refusal), for_good=True)
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it is, the event comes again; but this task itself may be cancelled.
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            self._complain(stored, error)
-            return Failure(f"{type(error).__name__}: {error}"[:_REASON])
+            self._complain(stored, error, "it comes again")
+            return Failure(_reason(error))
         return None
 
     async def _handler(self, stored: LogEvent) -> Callable[[Context], Awaitable[None]] | None:
@@ -99,14 +112,15 @@ class EventHandling:
             return None  # selected by an earlier version of this subscriber
         return partial(self._handlers[type(event)], event)
 
-    def _complain(self, stored: LogEvent, error: BaseException) -> None:
+    def _complain(self, stored: LogEvent, error: BaseException, outcome: str) -> None:
         _log.warning(
-            "subscriber %r could not handle %s %s of %s %r, it comes again: %s: %s",
+            "subscriber %r could not handle %s %s of %s %r, %s: %s: %s",
             self._subscriber.subscriber_id,
             stored.event_type,
             stored.event_id,
             stored.entity_type,
             stored.entity_id,
+            outcome,
             type(error).__name__,
             error,
             exc_info=error,
@@ -121,3 +135,7 @@ class EventHandling:
             "entity_type": stored.entity_type,
             "entity_id": stored.entity_id,
         }
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:_REASON]

@@ -26,6 +26,14 @@ class Running:
             if (trouble := each.trouble) is not None
         }
 
+    def waits(self) -> dict[str, str]:
+        """Return the subscribers that have paused, by their ids, and which system is down."""
+        return {
+            each.subscriber_id: system
+            for each in self._subscribers.values()
+            if (system := each.waits_for) is not None
+        }
+
     async def caught_up(self) -> None:
         """Return when all have handled what was in the log when each was asked, one by one.
 

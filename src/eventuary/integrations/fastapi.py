@@ -107,7 +107,8 @@ def health(
 
     ``GET …/live``: 200 while it answers at all. ``GET …/ready``: 200 when the event store answers a
     read in ``space`` within ``patience`` seconds and all subscribers run; otherwise 503, and the
-    explanation says what is wrong with the store, or with which subscriber.
+    explanation says what is wrong with the store, or with which subscriber. A subscriber that has
+    paused because an outside system is down runs; ``waitsFor`` says which one waits for what.
     """
     router = APIRouter(prefix=prefix, tags=["health"])
 
@@ -130,7 +131,8 @@ def health(
             problems.append(f"the event store: {error}")
         if problems:
             return await _answer(request, ServiceUnavailable("; ".join(problems)))
-        return JSONResponse({"status": "ready"})
+        waits = opened.subscribers.waits()
+        return JSONResponse({"status": "ready", **({"waitsFor": waits} if waits else {})})
 
     return router
 
