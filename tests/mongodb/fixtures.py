@@ -1,0 +1,64 @@
+"""Fixtures for all tests that need MongoDB: ``pytest_plugins`` of ``tests/conftest.py`` has them.
+
+Where no server can be had, tests that ask for one are skipped and say so; where ``CI`` is ``true``,
+they fail.
+"""
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from tests.mongodb.build import Unavailable, server_command
+from tests.mongodb.database_url import database_url
+from tests.mongodb.mongo_process import MongoProcess
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that many tests share, without a database: ``MONGODB_URL``, or one of ours."""
+    given = os.environ.get("MONGODB_URL")
+    if given:
+        yield given
+        return
+    process = _process(tmp_path_factory)
+    yield process.url
+    process.close()
+
+
+@pytest.fixture
+def mongodb_database(mongodb_url: str) -> Iterator[str]:
+    """The URL of a database of this test's own, which is dropped behind it."""
+    name = f"eventuary_test_{uuid4().hex}"
+    yield database_url(mongodb_url, name)
+    with MongoClient[dict[str, object]](mongodb_url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def mortal_mongodb_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoProcess]:
+    """What ``mortal_mongodb`` runs."""
+    process = _process(tmp_path_factory)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def mortal_mongodb(mortal_mongodb_process: MongoProcess) -> MongoProcess:
+    """A server to be killed and started again. Databases of earlier tests are in it."""
+    if not mortal_mongodb_process.running:
+        mortal_mongodb_process.start()
+    return mortal_mongodb_process
+
+
+def _process(directories: pytest.TempPathFactory) -> MongoProcess:
+    try:
+        command = server_command()
+    except Unavailable as unavailable:
+        reason = f"left out, as there is no MongoDB (MONGODB_URL is not set): {unavailable}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason.partition("\n")[0])
+    return MongoProcess(command, directories.mktemp("mongodb")).start()
