@@ -34,7 +34,7 @@ from eventuary.framework.encryption import Encryption
 from eventuary.framework.not_found import AggregateNotFound
 from eventuary.framework.repository import Repository
 from eventuary.framework.retries import Retries
-from eventuary.framework.running import Running, running
+from eventuary.framework.running import Running, Works, running
 from eventuary.framework.snapshot_strategy import SnapshotStrategy
 from eventuary.framework.subscriber import Subscriber
 
@@ -62,9 +62,9 @@ class _Opened:
 
 
 def lifespan(
-    store: EventStore, *subscribers: Subscriber, grace: float = 10.0
+    store: EventStore, *subscribers: Subscriber | Works[Any], grace: float = 10.0
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Open the store and run subscribers for as long as the application runs.
+    """Open the store and run subscribers, and views, for as long as the application runs.
 
     ``grace``: seconds that handlers have to finish at its end.
     """

@@ -26,7 +26,7 @@ from eventuary.errors import (
 )
 from eventuary.remote.address import ServerAddress
 from eventuary.remote.answers import error_of, result_of
-from eventuary.remote.backoff import BackOff
+from eventuary.backoff import BackOff
 from eventuary.remote.http_connection import Answer, AnswerLost
 from eventuary.remote.http_pool import HttpPool
 from eventuary.remote.opening import Unreachable

@@ -18,7 +18,7 @@ from eventuary.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from eventuary.remote.backoff import BackOff
+from eventuary.backoff import BackOff
 from eventuary.remote.line import Line
 from eventuary.remote.messages import Message, read_message
 from eventuary.remote.outstanding import Outstanding

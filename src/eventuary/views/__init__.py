@@ -1,0 +1,21 @@
+"""Materialized views: what queries read, kept up to date by events.
+
+``eventuary.views.sql`` keeps them in SQL databases, ``eventuary.views.mongodb`` in MongoDB.
+"""
+
+from eventuary.views.collection import DELETE, Collection, Deletion
+from eventuary.views.declaration import ViewStatus
+from eventuary.views.rebuilding import Progress, rebuild
+from eventuary.views.view import View
+from eventuary.views.view_context import ViewContext
+
+__all__ = [
+    "DELETE",
+    "Collection",
+    "Deletion",
+    "Progress",
+    "View",
+    "ViewContext",
+    "ViewStatus",
+    "rebuild",
+]

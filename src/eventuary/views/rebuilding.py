@@ -1,0 +1,94 @@
+"""Rebuilding a view: a new generation from the first event on, beside the live one.
+
+The new generation has a subscription of its own, from the beginning, which remembers how far it
+came: interrupted, a rebuild goes on from there, in whichever process. When it has caught up it is
+made the live one in one step; processes that feed the view notice, and go on with it. The one that
+was live is dropped a minute later.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from eventuary.errors import NotFound, ServiceUnavailable
+from eventuary.event_store import EventStore
+from eventuary.views.declaration import Declaration
+from eventuary.views.feeding import RunningView
+from eventuary.views.generation import building
+from eventuary.views.retiring import drop_generation, drop_retired
+from eventuary.views.storage import KeptView
+
+#: Seconds between two reports of progress.
+_REPORT_EVERY = 0.5
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a rebuild has come."""
+
+    #: The generation that it fills.
+    generation: int
+    #: Events that were applied since it began, or went on.
+    done: int
+    #: Events that are left; counted up to a million.
+    left: int
+    #: Events that could not be applied: it waits for an operator.
+    dead_letters: int
+    #: Why it waits, when it does.
+    trouble: str | None
+
+
+async def rebuild(
+    declaration: Declaration[Any],
+    kept: KeptView[Any],
+    store: EventStore,
+    *,
+    restart: bool = False,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> int:
+    """Rebuild a view over a store that is open; return the generation that is live then.
+
+    ``restart``: what an interrupted rebuild has filled is dropped, and it begins anew.
+    Raises ServiceUnavailable when the subscription is ended by somebody.
+    """
+    await drop_retired(declaration, kept, store)
+    if restart:
+        number = building(await kept.generations())
+        if number is not None:
+            await drop_generation(declaration, kept, store, number)
+    await kept.open_live()  # what was never opened has a generation to be switched from
+    number = await kept.open_building()
+    filling = RunningView(declaration, kept, store, generation=number)
+    await filling.start()
+    try:
+        while not await _caught_up(filling, store, declaration):
+            report(await _progress(filling, store, declaration, number))
+        await kept.switch(number)
+        report(await _progress(filling, store, declaration, number))
+    finally:
+        await filling.stop()
+    return number
+
+
+async def _caught_up(
+    filling: RunningView[Any], store: EventStore, declaration: Declaration[Any]
+) -> bool:
+    if filling.ended_because is not None:
+        raise ServiceUnavailable(
+            f"the rebuild of view {declaration.name!r} was ended: {filling.ended_because}"
+        )
+    try:
+        return await store.caught_up(declaration.space, filling.subscriber_id, _REPORT_EVERY)
+    except (ServiceUnavailable, NotFound):
+        return False  # its connection is being mended
+
+
+async def _progress(
+    filling: RunningView[Any], store: EventStore, declaration: Declaration[Any], number: int
+) -> Progress:
+    try:
+        status = await store.inspect(declaration.space, filling.subscriber_id)
+        left, dead_letters = status.lag, status.dead_letters
+    except (ServiceUnavailable, NotFound):
+        left = dead_letters = 0
+    return Progress(number, filling.applied_events, left, dead_letters, filling.trouble)

@@ -1,0 +1,36 @@
+"""The end of a generation: its subscription first, then what it held."""
+
+import time
+from typing import TypeVar
+
+from eventuary.event_store import EventStore
+from eventuary.views.declaration import Declaration
+from eventuary.views.generation import GenerationState
+from eventuary.views.storage import KeptView
+
+_U = TypeVar("_U")
+
+#: Seconds for which a retired generation is kept: whoever reads it has long noticed by then.
+KEPT_FOR = 60.0
+
+
+async def drop_generation(
+    declaration: Declaration[_U], kept: KeptView[_U], store: EventStore, number: int
+) -> None:
+    """Drop a generation that is not live. Interrupted, it is done again."""
+    await store.delete_subscription(declaration.space, declaration.subscriber_id(number))
+    await kept.drop(number)
+
+
+async def drop_retired(
+    declaration: Declaration[_U],
+    kept: KeptView[_U],
+    store: EventStore,
+    *,
+    kept_for: float = KEPT_FOR,
+) -> None:
+    """Drop the generations that were retired so many seconds ago."""
+    now = time.time_ns() // 1_000_000
+    for each in await kept.generations():
+        if each.state is GenerationState.RETIRED and now - each.since >= kept_for * 1000:
+            await drop_generation(declaration, kept, store, each.number)

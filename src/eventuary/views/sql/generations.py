@@ -1,0 +1,271 @@
+"""Generations of views in a SQL database, and how far the swimlanes of each have come.
+
+A group is applied in one transaction. It begins by locking the row of its generation, so that a
+view has one writer at a time however many processes feed it: a swimlane that moved to another
+process while its last group was under way, two swimlanes that change the same row, a rebuild that
+is switched in the middle - all of these wait for each other here, and then see what was done. The
+positions are stored in the same transaction; what is at or below them was applied, and is passed
+over. So each event counts once, by construction.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Executable,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    case,
+    delete,
+    insert,
+    inspect,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from eventuary.views.generation import (
+    Generation,
+    GenerationRetired,
+    GenerationState,
+    building,
+    live,
+)
+from eventuary.views.sql.database import Database, is_unreachable
+from eventuary.views.view_event import ViewEvent
+
+_U = TypeVar("_U")
+
+_METADATA = MetaData()
+
+GENERATIONS = Table(
+    "eventuary_view_generations",
+    _METADATA,
+    Column("view_name", String(64), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+POSITIONS = Table(
+    "eventuary_view_positions",
+    _METADATA,
+    Column("view_name", String(64), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("swimlane", Integer, primary_key=True, autoincrement=False),
+    Column("log_position", BigInteger, nullable=False),
+)
+
+_MOVE = (
+    update(POSITIONS)
+    .where(
+        POSITIONS.c.view_name == bindparam("view"),
+        POSITIONS.c.generation == bindparam("number"),
+        POSITIONS.c.swimlane == bindparam("lane"),
+    )
+    .values(log_position=bindparam("position"))
+)
+_BEGIN = insert(POSITIONS).values(
+    view_name=bindparam("view"),
+    generation=bindparam("number"),
+    swimlane=bindparam("lane"),
+    log_position=bindparam("position"),
+)
+
+
+class SqlGenerations:
+    """One view's. ``tables`` returns the tables of a generation, made and dropped with it."""
+
+    def __init__(
+        self, database: Database, view: str, tables: Callable[[int], Sequence[Table]]
+    ) -> None:
+        self._database = database
+        self._view = view
+        self._tables = tables
+        self._is_prepared = False
+
+    async def all(self) -> list[Generation]:
+        """Return the generations, oldest first."""
+        await self._prepare()
+        return await self._database.read(self._read)
+
+    async def open_live(self) -> int:
+        """Return the live generation; the first one if there is none."""
+        return await self._open(live, GenerationState.LIVE)
+
+    async def open_building(self) -> int:
+        """Return the generation that is being built; a new one if there is none."""
+        return await self._open(building, GenerationState.BUILDING)
+
+    async def switch(self, number: int) -> None:
+        """Let a generation be the live one."""
+        await self._database.write(lambda connection: self._switch(connection, number))
+
+    async def drop(self, number: int) -> None:
+        """Remove a generation and its tables."""
+        await self._prepare()
+        await self._database.write(lambda connection: self._drop(connection, number))
+
+    async def apply(
+        self,
+        number: int,
+        events: Sequence[ViewEvent[_U]],
+        change: Callable[[Connection, Sequence[ViewEvent[_U]]], None],
+    ) -> None:
+        """Apply those of a group of events that were not, in one transaction.
+
+        Raises GenerationRetired, and what ``change`` raises.
+        """
+        await self._database.write(
+            lambda connection: self._apply(connection, number, events, change)
+        )
+
+    def _apply(
+        self,
+        connection: Connection,
+        number: int,
+        events: Sequence[ViewEvent[_U]],
+        change: Callable[[Connection, Sequence[ViewEvent[_U]]], None],
+    ) -> None:
+        self._lock(connection, number)
+        stored = connection.execute(
+            select(POSITIONS.c.swimlane, POSITIONS.c.log_position).where(
+                POSITIONS.c.view_name == self._view, POSITIONS.c.generation == number
+            )
+        )
+        before: dict[int, int] = {swimlane: position for swimlane, position in stored}  # noqa: C416
+        after = dict(before)
+        new = []
+        for each in events:
+            if each.position > after.get(each.swimlane, 0):
+                after[each.swimlane] = each.position
+                new.append(each)
+        if not new:
+            return
+        change(connection, new)
+        self._store(connection, number, before, after)
+
+    def _lock(self, connection: Connection, number: int) -> None:
+        """Let no other process change the generation before this transaction ends."""
+        row = (GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number)
+        connection.execute(update(GENERATIONS).where(*row).values(state=GENERATIONS.c.state))
+        state = connection.execute(select(GENERATIONS.c.state).where(*row)).scalar()
+        if state is None or state == GenerationState.RETIRED:
+            raise GenerationRetired(self._view, number)
+
+    def _store(
+        self, connection: Connection, number: int, before: dict[int, int], after: dict[int, int]
+    ) -> None:
+        moved = [
+            {"view": self._view, "number": number, "lane": swimlane, "position": position}
+            for swimlane, position in after.items()
+            if before.get(swimlane) != position
+        ]
+        known = [each for each in moved if each["lane"] in before]
+        if known:
+            connection.execute(_MOVE, known)
+        fresh = [each for each in moved if each["lane"] not in before]
+        if fresh:
+            connection.execute(_BEGIN, fresh)
+
+    async def _prepare(self) -> None:
+        """Make the tables of all views, unless they are there."""
+        if not self._is_prepared:
+            await self._make(list(_METADATA.tables.values()))
+            self._is_prepared = True
+
+    async def _make(self, tables: Sequence[Table]) -> None:
+        try:
+            await self._database.write(lambda connection: _create(connection, tables))
+        except SQLAlchemyError as error:
+            if is_unreachable(error):
+                raise
+            # Another process makes them at this moment, or this one may not and they are there.
+            if not await self._database.read(lambda connection: _exist(connection, tables)):
+                raise
+
+    async def _open(
+        self, wanted: Callable[[list[Generation]], int | None], state: GenerationState
+    ) -> int:
+        while True:
+            generations = await self.all()
+            present = wanted(generations)
+            if present is not None:
+                return present
+            number = max((each.number for each in generations), default=0) + 1
+            await self._make(self._tables(number))
+            begin = insert(GENERATIONS).values(
+                view_name=self._view, generation=number, state=state, since=_now()
+            )
+            try:
+                await self._database.write(partial(_execute, begin))
+            except IntegrityError:
+                continue  # another process was faster
+            return number
+
+    def _read(self, connection: Connection) -> list[Generation]:
+        rows = connection.execute(
+            select(GENERATIONS.c.generation, GENERATIONS.c.state, GENERATIONS.c.since)
+            .where(GENERATIONS.c.view_name == self._view)
+            .order_by(GENERATIONS.c.generation)
+        )
+        return [Generation(number, GenerationState(state), since) for number, state, since in rows]
+
+    def _switch(self, connection: Connection, number: int) -> None:
+        self._lock(connection, number)
+        table = GENERATIONS.c
+        connection.execute(
+            update(GENERATIONS)
+            .where(
+                table.view_name == self._view,
+                or_(table.generation == number, table.state == GenerationState.LIVE),
+            )
+            .values(
+                state=case(
+                    (table.generation == number, GenerationState.LIVE.value),
+                    else_=GenerationState.RETIRED.value,
+                ),
+                since=_now(),
+            )
+        )
+
+    def _drop(self, connection: Connection, number: int) -> None:
+        row = connection.execute(
+            select(GENERATIONS.c.state).where(
+                GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number
+            )
+        ).scalar()
+        if row == GenerationState.LIVE:
+            raise ValueError(f"generation {number} of view {self._view!r} is live")
+        for table in self._tables(number):
+            table.drop(connection, checkfirst=True)
+        for table in (POSITIONS, GENERATIONS):
+            connection.execute(
+                delete(table).where(table.c.view_name == self._view, table.c.generation == number)
+            )
+
+
+def _execute(statement: Executable, connection: Connection) -> None:
+    connection.execute(statement)
+
+
+def _create(connection: Connection, tables: Sequence[Table]) -> None:
+    for table in tables:
+        table.create(connection, checkfirst=True)
+
+
+def _exist(connection: Connection, tables: Sequence[Table]) -> bool:
+    return all(inspect(connection).has_table(table.name, table.schema) for table in tables)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
