@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
+from eventuary.backoff import BackOff
 from eventuary.errors import (
     Conflict,
     EntityTemporarilyUnavailable,
@@ -26,7 +27,6 @@ from eventuary.errors import (
 )
 from eventuary.remote.address import ServerAddress
 from eventuary.remote.answers import error_of, result_of
-from eventuary.backoff import BackOff
 from eventuary.remote.http_connection import Answer, AnswerLost
 from eventuary.remote.http_pool import HttpPool
 from eventuary.remote.opening import Unreachable

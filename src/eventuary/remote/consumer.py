@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from eventuary.backoff import BackOff
 from eventuary.delivery.consumer import AckMode, Receiver
 from eventuary.errors import (
     ConfigurationError,
@@ -18,7 +19,6 @@ from eventuary.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from eventuary.backoff import BackOff
 from eventuary.remote.line import Line
 from eventuary.remote.messages import Message, read_message
 from eventuary.remote.outstanding import Outstanding
