@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-LIBRARIES = ["cryptography", "fastapi", "opentelemetry", "pydantic", "sqlalchemy", "structlog"]
+LIBRARIES = [
+    "aioboto3",
+    "aiosmtplib",
+    "cryptography",
+    "fastapi",
+    "opentelemetry",
+    "pydantic",
+    "sqlalchemy",
+    "structlog",
+]
 
 
 def _said(program: str) -> str:
@@ -17,6 +26,7 @@ def _said(program: str) -> str:
 def test_importing_the_framework_imports_none_of_them() -> None:
     imported = _said(
         "import sys, eventuary, eventuary.key_stores.file, eventuary.integrations.logging\n"
+        "import eventuary.integrations.email\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     assert [library for library in LIBRARIES if f"'{library}'" in imported] == []
