@@ -5,7 +5,7 @@ There is nothing of customers or orders in here: it is what each service would o
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventuary import EventStore, Subscriber, metadata
+from eventuary.framework.running import Works
 from eventuary.integrations.fastapi import exception_handlers, health, lifespan
 
 
@@ -21,7 +22,7 @@ class Service(NamedTuple):
     """What it is asked, what it is told, and what is its own: opened before all else."""
 
     routes: APIRouter
-    subscriber: Subscriber
+    subscriber: Subscriber | Works[Any]
     own: Sequence[AbstractAsyncContextManager[object]] = ()
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +33,20 @@ Store = Annotated[
 Host = Annotated[str, typer.Option(envvar="HOST", help="The address that it listens at.")]
 Port = Annotated[int, typer.Option(envvar="PORT", help="The port; 0: one that is free.")]
 Database = Annotated[
-    Path, typer.Option(envvar="ORDER_HISTORY", metavar="FILE", help="The order history's view.")
+    str,
+    typer.Option(
+        envvar="ORDER_HISTORY",
+        metavar="FILE",
+        help="The order history's view: a SQLite file, or a SQLAlchemy URL.",
+    ),
+]
+MongoDb = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MONGODB_URL",
+        metavar="URL",
+        help="Keep the order history's view here instead: mongodb://host/database.",
+    ),
 ]
 Outbox = Annotated[
     Path, typer.Option(envvar="OUTBOX", metavar="FOLDER", help="Where e-mails are put.")
@@ -52,13 +65,18 @@ def serve(name: str, services: Mapping[str, Service], store: str, host: str, por
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    try:
+    with opening(name), suppress(asyncio.CancelledError):  # asked to end before it was ready
         uvloop.run(_serve(name, services, store, host, port))
+
+
+@contextmanager
+def opening(name: str) -> Iterator[None]:
+    """Tell what keeps a service from starting in one line, and end with exit code 2."""
+    try:
+        yield
     except (ConfigurationError, EventuaryError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
-    except asyncio.CancelledError:
-        pass  # asked to end before it was ready
 
 
 async def _serve(

@@ -21,7 +21,7 @@ PATIENCE = 40.0
 SUBSCRIBERS = {
     "customers": "customer-service",
     "orders": "order-service",
-    "order_history": "order-history-service",
+    "order_history": "order-history.1",
     "notifications": "notification-service",
 }
 

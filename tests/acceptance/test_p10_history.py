@@ -69,6 +69,6 @@ def test_p10_a_query_reads_one_row(shop: Shop) -> None:
     answered = shop.http.get(f"{shop.url('order_history')}/customers/{customer}").text
     with sqlite3.connect(f"file:{shop.directory / 'order-history.db'}?mode=ro", uri=True) as view:
         [(document,)] = view.execute(
-            "SELECT document FROM customers WHERE customer_id = ?", (customer,)
+            'SELECT document FROM "order-history_customers_1" WHERE document_key = ?', (customer,)
         ).fetchall()
     assert document == answered

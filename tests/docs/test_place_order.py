@@ -3,9 +3,9 @@
 from customers_and_orders.customers.handlers import subscriber as customers
 from customers_and_orders.notifications.handlers import notification_subscriber
 from customers_and_orders.notifications.outbox import Outbox
-from customers_and_orders.order_history.handlers import history_subscriber
-from customers_and_orders.order_history.sqlite_history import SqliteHistory
+from customers_and_orders.order_history.history import order_history
 from customers_and_orders.orders.handlers import subscriber as orders
+from eventuary.views.sql import SqlDocuments
 from tests.docs.page import ROOT, table_under
 from tests.docs.reader import Reader
 
@@ -31,7 +31,7 @@ def test_the_table_of_events_is_what_the_services_are_told() -> None:
     assert shown == told
     history = {
         event.__event__.type.event_type
-        for event in history_subscriber(SqliteHistory(ROOT)).handlers
+        for event in order_history(SqlDocuments("sqlite:///none.db")).view.declaration.updates
     }
     assert history == {
         "CustomerCreated",

@@ -4,20 +4,18 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from customers_and_orders.customers.customer import Customer
 from customers_and_orders.customers.handlers import subscriber as customer_service
 from customers_and_orders.notifications.handlers import notification_subscriber
 from customers_and_orders.notifications.outbox import Outbox
-from customers_and_orders.order_history.documents import CustomerDocument
-from customers_and_orders.order_history.handlers import history_subscriber
-from customers_and_orders.order_history.sqlite_history import SqliteHistory
+from customers_and_orders.order_history.history import order_history
 from customers_and_orders.orders.handlers import subscriber as order_service
 from customers_and_orders.orders.order import Order, OrderState
 from eventuary import EntityExists, EventStore, Repository, running
 from eventuary.testing import Faults, at_rest, every_crash, memory_store
+from eventuary.views.sql import SqlDocuments
 
 
 async def _create(store: EventStore, limit: int) -> None:
@@ -76,21 +74,23 @@ async def test_crashes_redelivery_and_reordering_together(seed: int) -> None:
 async def test_views_and_emails_count_each_event_once(seed: int, tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox")
     store = Faults(memory_store(), seed=seed, redeliver=True)
-    history = SqliteHistory(tmp_path / "view.db")
+    storage = SqlDocuments(f"sqlite:///{tmp_path / 'view.db'}")
+    history = order_history(storage)
     async with (
         store,
-        history,
         running(
             store,
             customer_service,
             order_service,
-            history_subscriber(history),
+            history.view,
             notification_subscriber(outbox),
         ) as run,
     ):
         await _shop(store)
         await at_rest(store, run)
-        document = msgspec.json.decode(await history.customer("ada") or b"", type=CustomerDocument)
+        document = await history.customers.get("ada")
+    await storage.close()
+    assert document is not None
     assert document.credit_reserved == Decimal(60)
     assert {each.order_id: each.state for each in document.orders} == {
         "kept": "APPROVED",

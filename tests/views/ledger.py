@@ -6,11 +6,11 @@ from decimal import Decimal
 import msgspec
 
 from eventuary import Event
-from eventuary.events import LogEvent
 from eventuary.views import DELETE, Deletion, View, ViewContext
 from eventuary.views.collection import DocumentUpdate
 from eventuary.views.storage import DocumentStorage
 from eventuary.views.view_event import ViewEvent
+from tests.views.events_by_hand import BEGINNING, view_event
 
 
 class AccountEvent(Event, entity="Account"):
@@ -78,20 +78,7 @@ class Ledger:
         self, position: int, event: AccountEvent, account: str = "a", *, swimlane: int = 0
     ) -> ViewEvent[DocumentUpdate]:
         """Return an event as it comes to the storage."""
-        stored = LogEvent(
-            position=position,
-            event_id=f"{1_700_000_000_000 + position:016x}-0000000000000000",
-            space="default",
-            entity_type="Account",
-            entity_id=account,
-            event_type=type(event).__name__,
-            event_data="",
-            metadata=None,
-            swimlane=swimlane,
-            triggering_event_token=None,
-        )
-        updates = self.view.declaration.updates[type(event)]
-        return ViewEvent(swimlane, position, event, ViewContext(stored), updates)
+        return view_event(self.view, position, event, account, swimlane=swimlane)
 
     async def account(self, generation: int, account: str = "a") -> AccountDocument | None:
         """Read an account."""
@@ -130,4 +117,4 @@ def _add(branch: BranchDocument, event: Paid, _: ViewContext) -> None:
 
 
 #: When the event at position 1 was stored.
-FIRST = datetime.fromtimestamp(1_700_000_000.001, UTC)
+FIRST = datetime.fromtimestamp((BEGINNING + 1) / 1000, UTC)

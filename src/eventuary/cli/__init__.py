@@ -1,4 +1,4 @@
-"""The command ``eventuary``: ``serve`` and ``keys``.
+"""The command ``eventuary``: ``serve``, ``keys`` and ``views``.
 
 Whatever keeps a command from starting is one line on standard error, and exit code 2.
 """
@@ -9,6 +9,7 @@ import typer
 
 from eventuary.cli.keys import keys
 from eventuary.cli.serve import serve
+from eventuary.cli.views import views
 from eventuary.version import __version__
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.add_typer(keys, name="keys")
+app.add_typer(views, name="views")
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ class Process:
         self._directory = directory
         self._log = directory / f"{arguments[0]}.log"
         path = os.pathsep.join(filter(None, (str(examples), os.environ.get("PYTHONPATH"))))
-        self._environment = {**os.environ, "PYTHONPATH": path}
+        # A database that outlives the demonstration would be a view of one that is gone.
+        self._environment = {**os.environ, "PYTHONPATH": path, "MONGODB_URL": ""}
         self._process: subprocess.Popen[str] | None = None
 
     @property

@@ -115,7 +115,10 @@ class RunningView(Generic[_U]):
     async def start(self) -> None:
         """Subscribe; events are applied from now on. Raises BadRequest, Unauthorized, …"""
         if self._follows:
+            fed_before = live(await self._kept.generations()) is not None
             self._generation = await self._kept.open_live()
+            if fed_before:
+                await self._warn_of_another_store()
         await self._subscribe()
         if self._follows:
             self._shown = self._generation
@@ -123,6 +126,17 @@ class RunningView(Generic[_U]):
                 self._reading.fed_by(self)
         self._trouble = None
         self._worker = self._loop.create_task(self._work())
+
+    async def _warn_of_another_store(self) -> None:
+        try:
+            await self._store.inspect(self._declaration.space, self.subscriber_id)
+        except NotFound:
+            _log.warning(
+                "view %r was fed before, but this event store has no subscription %r: if it is "
+                "another store than before, rebuild the view, or it passes over what it takes for "
+                "applied",
+                self._declaration.name, self.subscriber_id,
+            )  # fmt: skip
 
     async def stop(self, grace: float = 10.0) -> None:
         """Apply what is under way, within ``grace`` seconds, and unsubscribe."""

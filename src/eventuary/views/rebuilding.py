@@ -6,6 +6,9 @@ made the live one in one step; processes that feed the view notice, and go on wi
 was live is dropped a minute later.
 """
 
+import asyncio
+import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +23,12 @@ from eventuary.views.retiring import drop_generation, drop_retired
 from eventuary.views.storage import KeptView
 
 #: Seconds between two reports of progress.
-_REPORT_EVERY = 0.5
+_REPORT_EVERY = 0.25
+
+#: Seconds between two counts of what is left.
+_COUNT_EVERY = 2.0
+
+_log = logging.getLogger("eventuary.view")
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -60,11 +68,13 @@ async def rebuild(
     number = await kept.open_building()
     filling = RunningView(declaration, kept, store, generation=number)
     await filling.start()
+    progress = _Watch(filling, store, declaration, number)
     try:
+        report(await progress.look())
         while not await _caught_up(filling, store, declaration):
-            report(await _progress(filling, store, declaration, number))
+            report(await progress.look())
         await kept.switch(number)
-        report(await _progress(filling, store, declaration, number))
+        report(await progress.look())
     finally:
         await filling.stop()
     return number
@@ -77,18 +87,49 @@ async def _caught_up(
         raise ServiceUnavailable(
             f"the rebuild of view {declaration.name!r} was ended: {filling.ended_because}"
         )
+    begun = time.monotonic()
     try:
-        return await store.caught_up(declaration.space, filling.subscriber_id, _REPORT_EVERY)
-    except (ServiceUnavailable, NotFound):
-        return False  # its connection is being mended
+        if await store.caught_up(declaration.space, filling.subscriber_id, _REPORT_EVERY):
+            return True
+    except (ServiceUnavailable, NotFound) as error:
+        _log.info("rebuild of view %r: caught up? %s", declaration.name, error)
+    # It is told at once when the connection of the rebuild is being mended.
+    await asyncio.sleep(max(0.0, _REPORT_EVERY - (time.monotonic() - begun)))
+    return False
 
 
-async def _progress(
-    filling: RunningView[Any], store: EventStore, declaration: Declaration[Any], number: int
-) -> Progress:
-    try:
-        status = await store.inspect(declaration.space, filling.subscriber_id)
-        left, dead_letters = status.lag, status.dead_letters
-    except (ServiceUnavailable, NotFound):
-        left = dead_letters = 0
-    return Progress(number, filling.applied_events, left, dead_letters, filling.trouble)
+class _Watch:
+    """Counts what is left, seldom: the store has to count it."""
+
+    def __init__(
+        self,
+        filling: RunningView[Any],
+        store: EventStore,
+        declaration: Declaration[Any],
+        number: int,
+    ) -> None:
+        self._filling = filling
+        self._store = store
+        self._declaration = declaration
+        self._number = number
+        self._counted_at = -_COUNT_EVERY
+        self._counted = 0
+        self._done_then = 0
+        self._dead_letters = 0
+
+    async def look(self) -> Progress:
+        """Return how far it is."""
+        now = time.monotonic()
+        filling = self._filling
+        if now - self._counted_at >= _COUNT_EVERY:
+            try:
+                status = await self._store.inspect(self._declaration.space, filling.subscriber_id)
+            except (ServiceUnavailable, NotFound) as error:
+                _log.info("rebuild of view %r: what is left? %s", self._declaration.name, error)
+            else:
+                self._counted_at, self._done_then = now, filling.applied_events
+                self._counted, self._dead_letters = status.lag, status.dead_letters
+        left = max(0, self._counted - (filling.applied_events - self._done_then))
+        return Progress(
+            self._number, filling.applied_events, left, self._dead_letters, filling.trouble
+        )

@@ -53,6 +53,9 @@ class KeptView(Protocol[_U_contra]):
         Raises UpdateFailed for the event that can't be applied, GenerationRetired.
         """
 
+    async def close(self) -> None:
+        """Close the connections to the storage; the next call opens them again."""
+
 
 class KeptDocuments(KeptView[DocumentUpdate], Protocol):
     """One view of documents in its storage."""

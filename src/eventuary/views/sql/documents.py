@@ -122,6 +122,10 @@ class KeptInSql:
             return None  # it was dropped
         return None if stored is None else collection.decode(stored)
 
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._database.close()
+
     def _change(
         self, connection: Connection, number: int, events: Sequence[ViewEvent[DocumentUpdate]]
     ) -> None:
