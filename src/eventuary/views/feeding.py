@@ -77,7 +77,8 @@ class RunningView(Generic[_U]):
         #: Whose deliveries are taken: it changes with each subscription, and each interruption.
         self._epoch = 0
         self._waiting: deque[Delivery] = deque()
-        self._waiting_characters = 0
+        #: Characters of event data that are in hand and not yet in a group.
+        self.waiting_characters = 0
         self._paused = False
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -194,8 +195,8 @@ class RunningView(Generic[_U]):
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Let deliveries wait for the next group."""
         self._waiting.extend(deliveries)
-        self._waiting_characters += sum(len(each.event.event_data) for each in deliveries)
-        if self._waiting_characters > _MOST_CHARACTERS and self._consumer is not None:
+        self.waiting_characters += sum(len(each.event.event_data) for each in deliveries)
+        if self.waiting_characters > _MOST_CHARACTERS and self._consumer is not None:
             self._paused = True
             self._consumer.pause()
         self._arrived.set()
@@ -213,11 +214,11 @@ class RunningView(Generic[_U]):
     def _forget_waiting(self) -> None:
         self._epoch += 1
         self._waiting.clear()
-        self._waiting_characters = 0
+        self.waiting_characters = 0
         self._resume()
 
     def _resume(self) -> None:
-        if self._paused and self._waiting_characters <= _MOST_CHARACTERS // 2:
+        if self._paused and self.waiting_characters <= _MOST_CHARACTERS // 2:
             self._paused = False
             if self._consumer is not None:
                 self._consumer.resume()
@@ -260,7 +261,7 @@ class RunningView(Generic[_U]):
     def _next_group(self) -> list[Delivery]:
         waiting = self._waiting
         group = [waiting.popleft() for _ in range(min(len(waiting), _MOST_EVENTS))]
-        self._waiting_characters -= sum(len(each.event.event_data) for each in group)
+        self.waiting_characters -= sum(len(each.event.event_data) for each in group)
         self._resume()
         return group
 
@@ -298,7 +299,7 @@ class RunningView(Generic[_U]):
             # What is behind it comes again.
             kept = [each for each in self._waiting if each.swimlane != failure.swimlane]
             self._waiting = deque(kept)
-            self._waiting_characters = sum(len(each.event.event_data) for each in kept)
+            self.waiting_characters = sum(len(each.event.event_data) for each in kept)
             _log.warning(
                 "view %r could not apply the event at position %d, it comes again: %s",
                 self._declaration.name, failure.position, failure, exc_info=failure.__cause__,

@@ -53,16 +53,13 @@ class Reading:
     async def read(self, ask: Callable[[int], Awaitable[_R | None]]) -> _R | None:
         """Ask the generation that is to be read; None when it has nothing, or there is none."""
         generation = await self.generation()
-        if generation is None:
-            return None
-        found = await ask(generation)
-        if found is None:
-            # It may have been retired and dropped, if this process has slept meanwhile.
-            self._looked_at = -_KNOWN_FOR
-            newer = await self._look()
-            if newer is not None and newer > generation and self._shown() != generation:
-                return await ask(newer)
-        return found
+        found = None if generation is None else await ask(generation)
+        if found is not None or (generation is not None and generation == self._shown()):
+            return found
+        # It may have been retired and dropped, if this process has slept; or there is one by now.
+        self._looked_at = -_KNOWN_FOR
+        newer = await self._look()
+        return None if newer is None or newer == generation else await ask(newer)
 
     async def generation(self) -> int | None:
         """Return the generation that is to be read; None: the view was never fed."""

@@ -40,7 +40,7 @@ from eventuary.views.generation import (
     building,
     live,
 )
-from eventuary.views.sql.database import Database, is_unreachable
+from eventuary.views.sql.database import Database
 from eventuary.views.view_event import ViewEvent
 
 _U = TypeVar("_U")
@@ -80,6 +80,9 @@ _BEGIN = insert(POSITIONS).values(
     swimlane=bindparam("lane"),
     log_position=bindparam("position"),
 )
+
+#: So often tables are tried to be made. Each failure means that another process has made one.
+_MOST_ATTEMPTS = 10
 
 
 class SqlGenerations:
@@ -184,14 +187,19 @@ class SqlGenerations:
             self._is_prepared = True
 
     async def _make(self, tables: Sequence[Table]) -> None:
-        try:
-            await self._database.write(lambda connection: _create(connection, tables))
-        except SQLAlchemyError as error:
-            if is_unreachable(error):
-                raise
-            # Another process makes them at this moment, or this one may not and they are there.
-            if not await self._database.read(lambda connection: _exist(connection, tables)):
-                raise
+        """Make the tables that are not there, though other processes do so at this moment."""
+        for attempt in range(_MOST_ATTEMPTS):
+            try:
+                await self._database.write(lambda connection: _create(connection, tables))
+            except SQLAlchemyError:
+                # Another process was faster with one of them; or this one may make none, and they
+                # are there.
+                if await self._database.read(lambda connection: _exist(connection, tables)):
+                    return
+                if attempt == _MOST_ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     async def _open(
         self, wanted: Callable[[list[Generation]], int | None], state: GenerationState
