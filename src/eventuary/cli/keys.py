@@ -15,7 +15,7 @@ from rich.table import Table
 from eventuary.cli.config_file import EngineConfig
 from eventuary.cli.failing import fail
 from eventuary.engines.engine import Engine, KeyRecord, KeyStore
-from eventuary.engines.opening import open_engine
+from eventuary.engines.opening import open_engine, shown
 from eventuary.errors import BadRequest, ConfigurationError, EventuaryError
 from eventuary.server.auth import generate_secret, hash_secret, spaces_of
 from eventuary.server.principal import ALL_SPACES
@@ -34,7 +34,8 @@ _EngineOption = Annotated[
         "--engine",
         envvar="EVENTUARY_ENGINE",
         metavar="URL",
-        help="Where the events, and the keys, are stored: [bold]sqlite:PATH[/].",
+        help="Where the events, and the keys, are stored: [bold]sqlite:PATH[/] or "
+        "[bold]postgresql://…[/].",
     ),
 ]
 
@@ -123,7 +124,8 @@ def _key_store(url: str, *, make: bool = False) -> KeyStore:
     engine = open_engine(url)
     if not make and not engine.exists:
         raise ConfigurationError(
-            f"engine: {url}: there is no database; name the server's with --engine or --config"
+            f"engine: {shown(url)}: there is no database; name the server's with --engine or "
+            "--config"
         )
     asyncio.run(_prepare(engine))
     return engine.keys

@@ -98,7 +98,7 @@ def serve(
         typer.Option(
             envvar="EVENTUARY_ENGINE",
             metavar="URL",
-            help="Where events are stored: [bold]sqlite:PATH[/].",
+            help="Where events are stored: [bold]sqlite:PATH[/] or [bold]postgresql://…[/].",
             rich_help_panel=_STORAGE,
         ),
     ] = DEFAULT_ENGINE,

