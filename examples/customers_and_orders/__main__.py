@@ -3,11 +3,10 @@
 The same services, over a store that is in this process too, unless ``--store`` says otherwise.
 """
 
-from pathlib import Path
-
 import typer
 
 from customers_and_orders.customers.service import customer_service
+from customers_and_orders.notifications.confirmation import SENDER
 from customers_and_orders.notifications.service import notification_service
 from customers_and_orders.order_history.service import history_service
 from customers_and_orders.order_history.storage import DEFAULT, open_storage
@@ -16,13 +15,15 @@ from customers_and_orders.serving import (
     HERE,
     Database,
     Host,
+    MailerUrl,
     MongoDb,
-    Outbox,
     Port,
+    Sender,
     Store,
     opening,
     serve,
 )
+from eventuary.integrations.email import open_mailer
 
 _NAME = "customers and orders"
 
@@ -33,16 +34,18 @@ def main(
     port: Port = 8090,
     database: Database = DEFAULT,
     mongodb: MongoDb = None,
-    outbox: Outbox = Path("outbox"),
+    mailer: MailerUrl = "outbox:outbox",
+    sender: Sender = SENDER,
 ) -> None:
     """Serve all of Place Order in one process."""
     with opening(_NAME):
         storage = open_storage(mongodb, database)
+        notifications = notification_service(open_mailer(mailer), sender)
     services = {
         "/customer-service": customer_service,
         "/order-service": order_service,
         "/order-history-service": history_service(storage),
-        "/notification-service": notification_service(outbox),
+        "/notification-service": notifications,
     }
     serve(_NAME, services, store, host, port)
 

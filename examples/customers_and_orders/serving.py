@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,8 +47,18 @@ MongoDb = Annotated[
         help="Keep the order history's view here instead: mongodb://host/database.",
     ),
 ]
-Outbox = Annotated[
-    Path, typer.Option(envvar="OUTBOX", metavar="FOLDER", help="Where e-mails are put.")
+MailerUrl = Annotated[
+    str,
+    typer.Option(
+        "--mailer",
+        envvar="MAILER",
+        metavar="URL",
+        help="What sends e-mails: ses:?region=… is Amazon SES; smtp://host:port is a mail server; "
+        "outbox:FOLDER is a folder.",
+    ),
+]
+Sender = Annotated[
+    str, typer.Option(envvar="SENDER", metavar="ADDRESS", help="Who e-mails are from.")
 ]
 
 #: Where ``eventuary serve`` listens unless told otherwise.

@@ -1,5 +1,6 @@
 """Place Order at work: a server, its services, and what a customer and an operator can do."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -95,12 +96,25 @@ class Logged(msgspec.Struct, rename="camel"):
 
 
 class Shop:
-    """The services over a server; ``copies`` of each, which share what is theirs."""
+    """The services over a server; ``copies`` of each, which share what is theirs.
 
-    def __init__(self, server: ServerProcess, directory: Path, *, copies: int = 1) -> None:
+    ``mailer``: what sends e-mails, instead of the outbox.
+    """
+
+    def __init__(
+        self,
+        server: ServerProcess,
+        directory: Path,
+        *,
+        copies: int = 1,
+        mailer: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.server = server
         self.directory = directory
         self.outbox = directory / "outbox"
+        self._mailer = mailer or f"outbox:{self.outbox}"
+        self._environment = environment
         self.services: dict[str, list[ServiceProcess]] = {}
         for name in SUBSCRIBERS:
             self.services[name] = []
@@ -114,13 +128,14 @@ class Shop:
         """Return a process of a service, which is not started, in a folder of its own."""
         shared = {
             "order_history": ("--database", str(self.directory / "order-history.db")),
-            "notifications": ("--outbox", str(self.outbox)),
+            "notifications": ("--mailer", self._mailer),
         }
         return ServiceProcess(
             f"customers_and_orders.{name}",
             f"{self.server.url}?stomp_port={self.server.stomp_port}",
             directory,
             *shared.get(name, ()),
+            environment=self._environment,
         )
 
     @property

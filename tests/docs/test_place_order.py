@@ -2,9 +2,9 @@
 
 from customers_and_orders.customers.handlers import subscriber as customers
 from customers_and_orders.notifications.handlers import notification_subscriber
-from customers_and_orders.notifications.outbox import Outbox
 from customers_and_orders.order_history.history import order_history
 from customers_and_orders.orders.handlers import subscriber as orders
+from eventuary.integrations.email.outbox import Outbox
 from eventuary.views.sql import SqlDocuments
 from tests.docs.page import ROOT, table_under
 from tests.docs.reader import Reader

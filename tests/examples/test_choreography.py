@@ -9,11 +9,11 @@ import pytest
 from customers_and_orders.customers.customer import Customer
 from customers_and_orders.customers.handlers import subscriber as customer_service
 from customers_and_orders.notifications.handlers import notification_subscriber
-from customers_and_orders.notifications.outbox import Outbox
 from customers_and_orders.order_history.history import order_history
 from customers_and_orders.orders.handlers import subscriber as order_service
 from customers_and_orders.orders.order import Order, OrderState
 from eventuary import EntityExists, EventStore, Repository, running
+from eventuary.integrations.email.outbox import Outbox
 from eventuary.testing import Faults, at_rest, every_crash, memory_store
 from eventuary.views.sql import SqlDocuments
 

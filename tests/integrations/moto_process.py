@@ -82,6 +82,12 @@ class MotoProcess:
             headers={"authorization": _TO_SES},
         ).raise_for_status()
 
+    def forget(self, identity: str) -> None:
+        """Let it take none of theirs any more."""
+        httpx.delete(
+            f"{self.url}/v2/email/identities/{identity}", headers={"authorization": _TO_SES}
+        ).raise_for_status()
+
     def sent(self) -> list[EmailMessage]:
         """Return the e-mails that it has taken."""
         return [_read(each["raw_data"]) for each in self._sent()]

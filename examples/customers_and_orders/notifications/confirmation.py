@@ -5,18 +5,24 @@ from decimal import Decimal
 from email.headerregistry import Address
 from email.message import EmailMessage
 
-_SENDER = Address("Customers and Orders", "orders", "shop.example")
+#: Who they are from unless told otherwise.
+SENDER = "Customers and Orders <orders@shop.example>"
 
 #: Where customers' mailboxes are: this example asks nobody for an address.
 _CUSTOMERS = "customers.example"
 
 
 def confirmation(
-    customer_id: str, order_id: str, order_total: Decimal, approved_at: datetime, token: str
+    sender: str,
+    customer_id: str,
+    order_id: str,
+    order_total: Decimal,
+    approved_at: datetime,
+    token: str,
 ) -> EmailMessage:
-    """Return the e-mail."""
+    """Return the e-mail, from ``sender``: an address, with a name or without."""
     message = EmailMessage()
-    message["From"] = _SENDER
+    message["From"] = sender
     message["To"] = Address(username=customer_id, domain=_CUSTOMERS)
     message["Subject"] = f"Your order {order_id} is approved"
     message["Date"] = approved_at

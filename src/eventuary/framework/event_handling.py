@@ -123,7 +123,7 @@ class EventHandling:
             outcome,
             type(error).__name__,
             error,
-            exc_info=error,
+            exc_info=None if isinstance(error, Refused) else error,  # that is an answer, no mistake
             extra=self._ids(stored),
         )
 

@@ -6,6 +6,8 @@ on disk, nobody else knows of it. If in between the process is killed, the answe
 event goes to another process, the call is made again, under the same key.
 """
 
+from contextlib import suppress
+
 from eventuary.event_store import EventStore
 from eventuary.framework.aggregate import Aggregate, apply
 from eventuary.framework.event import Event
@@ -58,11 +60,10 @@ class OutsideCalls:
         record = trigger.new_entity_id(f"eventuary.OutsideCall\0{system.name}\0{name}")
         key = f"{trigger.token}.{name}" if name else trigger.token
         if record not in self._unrecorded:
-            try:
+            with suppress(AggregateNotFound):
                 return (await self._records.load(record)).receipt
-            except AggregateNotFound:
-                receipt = await system.call(key, call)
-            # Told apart from ``None`` though it may be no text: the call must not be made again.
+            receipt = await system.call(key, call)
+            # Whatever it is, it is kept: the call must not be made again because it is no text.
             self._unrecorded[record] = None if receipt is None else str(receipt)[:_RECEIPT]
         made = OutsideCallMade(system.name, key, self._unrecorded[record])
         saved = await self._records.because_of(trigger).save(made, entity_id=record)
