@@ -55,7 +55,7 @@ class CircuitBreaker:
 
     def __init__(self, system: str, circuit: Circuit) -> None:
         self.system = system
-        self._circuit = circuit
+        self.numbers = circuit
         self._failures = 0
         #: How often in a row it was opened; 0: it is closed.
         self._openings = 0
@@ -115,7 +115,7 @@ class CircuitBreaker:
             elif courteous:
                 courteous = False
                 await self._change(
-                    min(_LONGEST_COURTESY, self._circuit.pause_after(self._openings) / 2)
+                    min(_LONGEST_COURTESY, self.numbers.pause_after(self._openings) / 2)
                 )
             else:
                 self._on_trial = True
@@ -141,7 +141,7 @@ class CircuitBreaker:
             if key == self._suspect:
                 return  # since it failed last, others got through
             self._failures += 1
-            if self._failures < self._circuit.failures:
+            if self._failures < self.numbers.failures:
                 return
         elif not on_trial:
             return  # it was under way when the circuit opened
@@ -152,7 +152,7 @@ class CircuitBreaker:
         self._suspect = key
         self._openings += 1
         now = time.monotonic()
-        pause = self._circuit.pause_after(self._openings)
+        pause = self.numbers.pause_after(self._openings)
         self._trial_at = now + pause
         if self._openings == 1:
             self._opened_at = now
