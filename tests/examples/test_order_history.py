@@ -85,7 +85,7 @@ async def test_entities_may_be_told_of_in_any_order(tmp_path: Path) -> None:
             "order-2": "CANCELLED",
         }
         placed = [(each.placed_at, each.order_id) for each in document.orders]
-        assert placed == sorted(placed, reverse=True)  # type: ignore[type-var]  # all are placed
+        assert placed == sorted(placed, reverse=True)
 
 
 async def test_an_order_is_shown_alike_in_both_documents(history: _History) -> None:

@@ -52,7 +52,10 @@ def declared_views(app: str) -> dict[str, AnyView]:
         except AttributeError:
             raise ConfigurationError(f"--app: {module_name} has no {attribute!r}") from None
     if callable(found) and not _is_view(found):
-        found = found()
+        try:
+            found = found()
+        except Exception as error:
+            raise ConfigurationError(f"--app: {app}: {type(error).__name__}: {error}") from error
     declared = found if isinstance(found, Iterable) else [found]
     views: dict[str, AnyView] = {}
     for each in declared:

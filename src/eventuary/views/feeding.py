@@ -177,8 +177,11 @@ class RunningView(Generic[_U]):
             raise ServiceUnavailable(f"view {self._declaration.name!r} has changed its generation")
 
     async def applied(self, version: str) -> None:
-        """Return when the event of this id was applied here."""
+        """Return when the event of this id was applied here, and can be read."""
         await self._landmarks.passed(version)
+        if self._showing is not None:
+            # What is fed by now is not what is read yet.
+            await asyncio.shield(self._showing)
 
     async def behind(self) -> str:
         """Return how far behind it is, in words."""

@@ -32,7 +32,7 @@ class KeptView(Protocol[_U_contra]):
     async def open_building(self) -> int:
         """Return the generation that is being built; a new one if there is none.
 
-        Several may ask at the same time: all are told the same.
+        No number is used twice. Several may ask at the same time: all are told the same.
         """
 
     async def switch(self, number: int) -> None:

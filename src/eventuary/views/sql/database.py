@@ -6,6 +6,7 @@ thousand events is one trip to another thread.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -114,8 +115,19 @@ def first_line(error: BaseException) -> str:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    # Readers don't wait for the writer; and what is acknowledged is on disk: it never comes again.
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+    # What is acknowledged is on disk: it never comes again.
+    cursor.execute("PRAGMA synchronous = FULL")
+    # Readers don't wait for the writer. Of several processes that change the mode, SQLite lets one
+    # do so, and has no patience with the others.
+    end = time.monotonic() + _PATIENCE / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            break
     cursor.close()

@@ -25,6 +25,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     insert,
     inspect,
     or_,
@@ -80,6 +81,10 @@ _BEGIN = insert(POSITIONS).values(
     swimlane=bindparam("lane"),
     log_position=bindparam("position"),
 )
+
+#: What is left of a dropped generation: its row, so that its number is not used again. A process
+#: that has slept, and goes on with what is gone, must not take another one for it.
+_DROPPED = "dropped"
 
 #: So often tables are tried to be made. Each failure means that another process has made one.
 _MOST_ATTEMPTS = 10
@@ -162,7 +167,7 @@ class SqlGenerations:
         row = (GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number)
         connection.execute(update(GENERATIONS).where(*row).values(state=GENERATIONS.c.state))
         state = connection.execute(select(GENERATIONS.c.state).where(*row)).scalar()
-        if state is None or state == GenerationState.RETIRED:
+        if state not in (GenerationState.LIVE, GenerationState.BUILDING):
             raise GenerationRetired(self._view, number)
 
     def _store(
@@ -209,7 +214,7 @@ class SqlGenerations:
             present = wanted(generations)
             if present is not None:
                 return present
-            number = max((each.number for each in generations), default=0) + 1
+            number = await self._database.read(self._next)
             await self._make(self._tables(number))
             begin = insert(GENERATIONS).values(
                 view_name=self._view, generation=number, state=state, since=_now()
@@ -223,10 +228,16 @@ class SqlGenerations:
     def _read(self, connection: Connection) -> list[Generation]:
         rows = connection.execute(
             select(GENERATIONS.c.generation, GENERATIONS.c.state, GENERATIONS.c.since)
-            .where(GENERATIONS.c.view_name == self._view)
+            .where(GENERATIONS.c.view_name == self._view, GENERATIONS.c.state != _DROPPED)
             .order_by(GENERATIONS.c.generation)
         )
         return [Generation(number, GenerationState(state), since) for number, state, since in rows]
+
+    def _next(self, connection: Connection) -> int:
+        greatest = connection.execute(
+            select(func.max(GENERATIONS.c.generation)).where(GENERATIONS.c.view_name == self._view)
+        ).scalar()
+        return (greatest or 0) + 1
 
     def _switch(self, connection: Connection, number: int) -> None:
         self._lock(connection, number)
@@ -256,10 +267,16 @@ class SqlGenerations:
             raise ValueError(f"generation {number} of view {self._view!r} is live")
         for table in self._tables(number):
             table.drop(connection, checkfirst=True)
-        for table in (POSITIONS, GENERATIONS):
-            connection.execute(
-                delete(table).where(table.c.view_name == self._view, table.c.generation == number)
+        connection.execute(
+            delete(POSITIONS).where(
+                POSITIONS.c.view_name == self._view, POSITIONS.c.generation == number
             )
+        )
+        connection.execute(
+            update(GENERATIONS)
+            .where(GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number)
+            .values(state=_DROPPED, since=_now())
+        )
 
 
 def _execute(statement: Executable, connection: Connection) -> None:

@@ -175,10 +175,10 @@ class KeptTables:
 
     def table(self, number: int, table: Table) -> Table:
         """Return a table as a generation has it. Raises LookupError for one of another view."""
+        if self._metadata.tables.get(table.key) is not table:
+            raise LookupError(f"table {table.name!r} is not in the metadata of {self.view!r}")
         known = self._known.get((number, table.key))
         if known is None:
-            if self._metadata.tables.get(table.key) is not table:
-                raise LookupError(f"table {table.name!r} is not in the metadata of {self.view!r}")
             known = table.to_metadata(MetaData(), name=f"{self.view}_{table.name}_{number}")
             # Some databases want such names to be unlike all others.
             for index in known.indexes:
