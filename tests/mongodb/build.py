@@ -24,7 +24,7 @@ _COMPILING = 240.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 #: It starts sooner, and several of it fit beside each other.
-_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m")
+_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx1g")
 
 
 class Unavailable(Exception):

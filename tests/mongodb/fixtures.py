@@ -31,10 +31,21 @@ def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def mongodb_database(mongodb_url: str) -> Iterator[str]:
     """The URL of a database of this test's own, which is dropped behind it."""
-    name = f"eventuary_test_{uuid4().hex}"
-    yield database_url(mongodb_url, name)
-    with MongoClient[dict[str, object]](mongodb_url) as client:
-        client.drop_database(name)
+    yield from _database(mongodb_url)
+
+
+@pytest.fixture(scope="session")
+def replica_set_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoProcess]:
+    """A server of ours that has transactions. Whoever kills it starts it again."""
+    process = _process(tmp_path_factory, "eventuary")
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def transactional_database(replica_set_process: MongoProcess) -> Iterator[str]:
+    """The URL of a database of this test's own, where there are transactions."""
+    yield from _database(replica_set_process.url)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +64,14 @@ def mortal_mongodb(mortal_mongodb_process: MongoProcess) -> MongoProcess:
     return mortal_mongodb_process
 
 
-def _process(directories: pytest.TempPathFactory) -> MongoProcess:
+def _database(server: str) -> Iterator[str]:
+    name = f"eventuary_test_{uuid4().hex}"
+    yield database_url(server, name)
+    with MongoClient[dict[str, object]](server) as client:
+        client.drop_database(name)
+
+
+def _process(directories: pytest.TempPathFactory, replica_set: str | None = None) -> MongoProcess:
     try:
         command = server_command()
     except Unavailable as unavailable:
@@ -61,4 +79,4 @@ def _process(directories: pytest.TempPathFactory) -> MongoProcess:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason.partition("\n")[0])
-    return MongoProcess(command, directories.mktemp("mongodb")).start()
+    return MongoProcess(command, directories.mktemp("mongodb"), replica_set).start()

@@ -13,11 +13,16 @@ PATIENCE = 30.0
 
 
 class MongoProcess:
-    """One server on one file, whatever number of processes that takes. ``close`` it."""
+    """One server on one journal, whatever number of processes that takes. ``close`` it.
 
-    def __init__(self, command: Sequence[str], directory: Path) -> None:
+    ``replica_set``: it is the only member of one of this name, and has transactions.
+    """
+
+    def __init__(
+        self, command: Sequence[str], directory: Path, replica_set: str | None = None
+    ) -> None:
         self._command = command
-        self._file = directory / "data"
+        self._arguments = (str(directory / "journal"), *filter(None, (replica_set,)))
         self._log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         # Bound for as long as this object lives, so that no other process is given the port while
@@ -41,7 +46,7 @@ class MongoProcess:
         """Start it, and wait until it accepts connections."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [*self._command, str(self.port), str(self._file)],
+                [*self._command, str(self.port), *self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

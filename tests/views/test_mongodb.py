@@ -15,3 +15,14 @@ class TestMongoDB(DocumentStorageContract):
 
     def make(self) -> MongoDocuments:
         return MongoDocuments(self._url)
+
+
+class TestTransactions(DocumentStorageContract):
+    """In a database that has transactions."""
+
+    @pytest.fixture(autouse=True)
+    def _database(self, transactional_database: str) -> None:
+        self._url = transactional_database
+
+    def make(self) -> MongoDocuments:
+        return MongoDocuments(self._url)

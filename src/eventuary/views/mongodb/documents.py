@@ -25,6 +25,9 @@ from eventuary.views.view_event import UpdateFailed, ViewEvent
 
 _D = TypeVar("_D")
 
+#: Keys of one find.
+_AT_ONCE = 250
+
 #: So often a group is folded anew because others changed its documents meanwhile.
 _MOST_ROUNDS = 30
 
@@ -162,12 +165,15 @@ class KeptInMongo:
     async def _find(
         self, number: int, name: str, keys: list[str], session: AsyncClientSession | None
     ) -> dict[str, Found]:
-        cursor = self._database.collection(self._name(name, number)).find(
-            {"_id": {"$in": keys}}, batch_size=len(keys) + 1, session=session
-        )
-        async with cursor:
-            found = [Found.of(stored) async for stored in cursor]
-        return {each.key: each for each in found}
+        collection = self._database.collection(self._name(name, number))
+        found: dict[str, Found] = {}
+        for first in range(0, len(keys), _AT_ONCE):
+            some = {"_id": {"$in": keys[first : first + _AT_ONCE]}}
+            async with collection.find(some, batch_size=_AT_ONCE + 1, session=session) as cursor:
+                async for stored in cursor:
+                    document = Found.of(stored)
+                    found[document.key] = document
+        return found
 
     # ── Collections ───────────────────────────────────────────────────────────────────────────
 
