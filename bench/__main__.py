@@ -25,6 +25,7 @@ from bench import (
     full_store,
     memory,
     place_order,
+    views,
 )
 from bench.row import QUICK, Effort, Row, missed
 
@@ -37,6 +38,7 @@ _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
     "memory": memory.measure,
     "framework": framework.measure,
     "place_order": place_order.measure,
+    "views": views.measure,
 }
 
 

@@ -18,11 +18,14 @@ from tests.acceptance.waiting import wait_until
 #: Seconds within which an answer comes; the services themselves try for 30 seconds.
 PATIENCE = 40.0
 
-#: The services' names, each with its subscriber id.
+_HISTORY = "order-history."
+
+#: The services' names, each with its subscriber id; of a view, with what that begins with: the
+#: number of the generation and a tag of its own follow.
 SUBSCRIBERS = {
     "customers": "customer-service",
     "orders": "order-service",
-    "order_history": "order-history.1",
+    "order_history": _HISTORY,
     "notifications": "notification-service",
 }
 
@@ -256,7 +259,7 @@ class Shop:
 
     def subscription(self, name: str, verb: str = "", **body: object) -> "Subscription":
         """See, or with a verb change, a service's subscription."""
-        url = f"{self.server.url}/v1/spaces/default/subscriptions/{SUBSCRIBERS[name]}"
+        url = f"{self.server.url}/v1/spaces/default/subscriptions/{self._subscriber_id(name)}"
         if verb == "policy":
             answer = self.http.put(f"{url}/policy", json=body)
         elif verb:
@@ -264,6 +267,18 @@ class Shop:
         else:
             answer = self.http.get(url)
         return decoded(answer, Subscription)
+
+    def _subscriber_id(self, name: str) -> str:
+        known = SUBSCRIBERS[name]
+        if known != _HISTORY:
+            return known
+        answer = self.http.get(f"{self.server.url}/v1/spaces/default/subscriptions")
+        of_view = [
+            each
+            for each in decoded(answer, _Subscriptions).subscriptions
+            if each.subscriber_id.startswith(known)
+        ]
+        return max(of_view, key=lambda each: each.created_at).subscriber_id
 
     def settle(self, patience: float = PATIENCE) -> None:
         """Return when everything that follows from what happened has happened."""
@@ -288,6 +303,15 @@ class Subscription(msgspec.Struct, rename="camel"):
     lag: int
     consumers: int
     dead_letters: int
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    subscriber_id: str
+    created_at: int
+
+
+class _Subscriptions(msgspec.Struct):
+    subscriptions: list[_Named]
 
 
 class _Page(msgspec.Struct):

@@ -123,7 +123,7 @@ async def test_an_event_that_fails_becomes_a_dead_letter_and_holds_its_swimlane_
     accounts.on(Opened, Spoilt)(_note)
     accounts.on(Paid)(_pay)
     async with running(lasting_store, mended) as run:
-        await lasting_store.subscriptions.replay("default", "ledger.1", 2)
+        await lasting_store.subscriptions.replay("default", run[mended].subscriber_id, 2)
         async with asyncio.timeout(20):
             await run.caught_up()
         document = await accounts.get(spoilt.entity_id)

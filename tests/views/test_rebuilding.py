@@ -19,6 +19,7 @@ from eventuary.views.storage import DocumentStorage
 from tests.views.bank import open_account, pay
 from tests.views.conftest import MakeStorage
 from tests.views.ledger import BranchDocument, Ledger, Opened, Paid
+from tests.views.removing import remove_all
 
 
 async def _rebuild(ledger: Ledger, store: EventStore, *, restart: bool = False) -> int:
@@ -173,14 +174,15 @@ async def test_what_is_retired_is_dropped_with_its_subscription(
     ledger = Ledger(storage)
     async with running(store, ledger.view) as run:
         await run.caught_up()
-        await _rebuild(ledger, store)
         declaration = ledger.view.declaration
+        [first] = await ledger.kept.generations()
+        await _rebuild(ledger, store)
         await drop_retired(declaration, ledger.kept, store)
         assert 1 in await _states(ledger), "whoever reads it may not have noticed yet"
         await drop_retired(declaration, ledger.kept, store, kept_for=0)
         assert await _states(ledger) == {2: GenerationState.LIVE}
         with pytest.raises(NotFound):
-            await store.inspect("default", "ledger.1")
+            await store.inspect("default", declaration.subscriber_id(first))
         await eventually(lambda: run[ledger.view].shown == 2)
         assert await ledger.branches.get("b") == BranchDocument("b", 1, Decimal(1))
 
@@ -209,3 +211,31 @@ async def test_the_status_tells_of_a_rebuild(
             status = await ledger.view.status(lasting_store)
             assert (status.generation, status.lag, status.processes) == (1, 0, 1)
             assert (status.building, status.building_lag) == (2, None)
+
+
+async def test_a_view_that_was_dropped_fills_itself_anew(
+    store: EventStore, make_storage: MakeStorage
+) -> None:
+    """Somebody removes all of it from its database, while two processes feed it."""
+    for _ in range(20):
+        await open_account(store, pay(1))
+    async with (
+        _opened(make_storage) as ledger,
+        _opened(make_storage) as elsewhere,
+        running(store, ledger.view) as run,
+        running(store, elsewhere.view),
+    ):
+        await run.caught_up()
+        [first] = await ledger.kept.generations()
+        await remove_all(ledger)
+        account = await open_account(store, pay(1))
+
+        async def filled() -> None:
+            assert await ledger.branches.get("b") == BranchDocument("b", 21, Decimal(21))
+            assert await elsewhere.accounts.get(account.entity_id) is not None
+
+        await eventually(filled, within=20)
+        [again] = await ledger.kept.generations()
+        assert again.tag != first.tag
+        with pytest.raises(NotFound):
+            await store.inspect("default", ledger.view.declaration.subscriber_id(first))

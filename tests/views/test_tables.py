@@ -129,14 +129,16 @@ async def test_what_fails_is_undone_and_the_rest_goes_on(
     async with running(lasting_store, view) as run:
 
         async def parked() -> None:
-            letters = await lasting_store.subscriptions.dead_letters("default", "bank.1")
+            letters = await lasting_store.subscriptions.dead_letters(
+                "default", run[view].subscriber_id
+            )
             assert letters
             letter = letters[0]
             assert letter.entity_id == broken.entity_id
             assert "IntegrityError: CHECK constraint failed: balance_is_bounded_1" in letter.reason
 
         await eventually(parked)
-        await lasting_store.subscriptions.discard("default", "bank.1", 2)
+        await lasting_store.subscriptions.discard("default", run[view].subscriber_id, 2)
         async with asyncio.timeout(20):
             await run.caught_up()
     assert await _total(view, tmp_path) == (20, 20)
@@ -153,10 +155,12 @@ async def test_an_update_that_raises_is_undone(
         raise ArithmeticError("half way")
 
     await open_account(lasting_store, pay(1), Spoilt())
-    async with running(lasting_store, view):
+    async with running(lasting_store, view) as run:
 
         async def parked() -> None:
-            letters = await lasting_store.subscriptions.dead_letters("default", "bank.1")
+            letters = await lasting_store.subscriptions.dead_letters(
+                "default", run[view].subscriber_id
+            )
             assert [each.reason for each in letters] == ["ArithmeticError: half way"]
 
         await eventually(parked)

@@ -9,6 +9,7 @@ from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.framework.encryption import Encryption
 from eventuary.framework.event import AnyEvent
 from eventuary.framework.event_codec import EventCodec
+from eventuary.views.generation import Generation
 from eventuary.views.names import check_view_name
 
 _U = TypeVar("_U")
@@ -53,9 +54,12 @@ class Declaration(Generic[_U]):
             )
         return EventCodec(self.updates)
 
-    def subscriber_id(self, generation: int) -> str:
-        """Return the name of the subscription that feeds a generation."""
-        return f"{self.name}.{generation}"
+    def subscriber_id(self, generation: Generation) -> str:
+        """Return the name of the subscription that feeds a generation.
+
+        It is not that of another storage's: one that was dropped, and is filled anew, say.
+        """
+        return f"{self.name}.{generation.number}-{generation.tag}"
 
 
 class ViewStatus(msgspec.Struct, frozen=True):

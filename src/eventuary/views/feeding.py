@@ -9,7 +9,6 @@ it. Storage that can't be reached is no event's fault: the group waits until it 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -19,22 +18,17 @@ from eventuary.errors import EventuaryError, NotFound, ServiceUnavailable
 from eventuary.event_store import EventStore
 from eventuary.views.declaration import Declaration
 from eventuary.views.decoding import Decoding
-from eventuary.views.generation import GenerationRetired, live
+from eventuary.views.generation import Generation, GenerationRetired, live
 from eventuary.views.landmarks import Landmarks
 from eventuary.views.reading import Reading
 from eventuary.views.retiring import KEPT_FOR, drop_retired
 from eventuary.views.storage import KeptView
 from eventuary.views.view_event import UpdateFailed
+from eventuary.views.waiting import Waiting
 
 _U = TypeVar("_U")
 
 _log = logging.getLogger("eventuary.view")
-
-#: Events of one group.
-_MOST_EVENTS = 2000
-
-#: Characters of event data that wait at most; then no more is taken until half of it is applied.
-_MOST_CHARACTERS = 16 * 1024 * 1024
 
 #: Seconds between two looks at which generation is live, and for retired ones.
 _LOOK_EVERY = 1.0
@@ -69,18 +63,13 @@ class RunningView(Generic[_U]):
         self._reading = reading
         self._follows = generation is None
         self._generation = generation or 0
+        self._subscriber_id = declaration.name
         self._shown: int | None = None
         self._decoding = Decoding(declaration)
         self._landmarks = Landmarks()
         self._loop = asyncio.get_running_loop()
         self._consumer: Consumer | None = None
-        #: Whose deliveries are taken: it changes with each subscription, and each interruption.
-        self._epoch = 0
-        self._waiting: deque[Delivery] = deque()
-        #: Characters of event data that are in hand and not yet in a group.
-        self.waiting_characters = 0
-        self._paused = False
-        self._arrived = asyncio.Event()
+        self._waiting = Waiting()
         self._stopping = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._showing: asyncio.Task[None] | None = None
@@ -94,12 +83,17 @@ class RunningView(Generic[_U]):
     @property
     def subscriber_id(self) -> str:
         """The id of the subscription that feeds it."""
-        return self._declaration.subscriber_id(self._generation)
+        return self._subscriber_id
 
     @property
     def shown(self) -> int | None:
         """The generation that is to be read."""
         return self._shown
+
+    @property
+    def waiting_characters(self) -> int:
+        """Characters of event data that are in hand and not yet in a group."""
+        return self._waiting.characters
 
     @property
     def trouble(self) -> str | None:
@@ -118,8 +112,11 @@ class RunningView(Generic[_U]):
         if self._follows:
             fed_before = live(await self._kept.generations()) is not None
             self._generation = await self._kept.open_live()
+            await self._identify()
             if fed_before:
                 await self._warn_of_another_store()
+        else:
+            await self._identify()
         await self._subscribe()
         if self._follows:
             self._shown = self._generation
@@ -127,6 +124,15 @@ class RunningView(Generic[_U]):
                 self._reading.fed_by(self)
         self._trouble = None
         self._worker = self._loop.create_task(self._work())
+
+    async def _identify(self) -> None:
+        for each in await self._kept.generations():
+            if each.number == self._generation:
+                self._subscriber_id = self._declaration.subscriber_id(each)
+                return
+        raise ServiceUnavailable(
+            f"view {self._declaration.name!r}: generation {self._generation} was dropped meanwhile"
+        )
 
     async def _warn_of_another_store(self) -> None:
         try:
@@ -142,7 +148,7 @@ class RunningView(Generic[_U]):
     async def stop(self, grace: float = 10.0) -> None:
         """Apply what is under way, within ``grace`` seconds, and unsubscribe."""
         self._stopping.set()
-        self._arrived.set()
+        self._waiting.wake()
         if self._reading is not None:
             self._reading.fed_by(None)
         if self._worker is not None:
@@ -154,8 +160,6 @@ class RunningView(Generic[_U]):
                 )  # fmt: skip
                 self._worker.cancel()
                 await asyncio.wait(slow)
-            if not self._worker.cancelled():
-                self._worker.result()
         if self._showing is not None:
             self._showing.cancel()
         await self._unsubscribe()
@@ -197,34 +201,17 @@ class RunningView(Generic[_U]):
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Let deliveries wait for the next group."""
-        self._waiting.extend(deliveries)
-        self.waiting_characters += sum(len(each.event.event_data) for each in deliveries)
-        if self.waiting_characters > _MOST_CHARACTERS and self._consumer is not None:
-            self._paused = True
-            self._consumer.pause()
-        self._arrived.set()
+        self._waiting.add(deliveries, self._consumer)
 
     def interrupted(self) -> None:
         """Drop what waits: it comes again."""
-        self._forget_waiting()
+        self._waiting.forget()
 
     def closed(self, reason: str) -> None:
         """Note that the store ended it."""
-        self._forget_waiting()
+        self._waiting.forget()
         self._closed_because = reason
-        self._arrived.set()
-
-    def _forget_waiting(self) -> None:
-        self._epoch += 1
-        self._waiting.clear()
-        self.waiting_characters = 0
-        self._resume()
-
-    def _resume(self) -> None:
-        if self._paused and self.waiting_characters <= _MOST_CHARACTERS // 2:
-            self._paused = False
-            if self._consumer is not None:
-                self._consumer.resume()
+        self._waiting.wake()
 
     # ── Work ──────────────────────────────────────────────────────────────────────────────────
 
@@ -236,8 +223,9 @@ class RunningView(Generic[_U]):
                 # The storage, or the store, is not there for a moment: nothing is lost by that.
                 self._note_trouble(str(error))
                 await self._rest(_LOOK_EVERY)
-        if self._paused:
-            self._forget_waiting()
+            except Exception as error:  # noqa: BLE001 - it is told, and tried again
+                self._note_trouble(f"{type(error).__name__}: {error}", error)
+                await self._rest(_LOOK_EVERY)
 
     async def _turn(self) -> None:
         """Apply a group, or look around when there is none."""
@@ -246,30 +234,22 @@ class RunningView(Generic[_U]):
                 self._end(self._closed_because)
             return
         if not self._waiting:
-            self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), _LOOK_EVERY)
-            except TimeoutError:
+            if not await self._waiting.arrival(_LOOK_EVERY):
                 await self._look_around()
             return
-        group = self._next_group()
+        epoch, group = self._waiting.epoch, self._waiting.take_group()
         try:
             await self._apply(group)
         except GenerationRetired:
             if not await self._move_on():
-                raise ServiceUnavailable(
-                    f"view {self._declaration.name!r} has no live generation"
-                ) from None
-
-    def _next_group(self) -> list[Delivery]:
-        waiting = self._waiting
-        group = [waiting.popleft() for _ in range(min(len(waiting), _MOST_EVENTS))]
-        self.waiting_characters -= sum(len(each.event.event_data) for each in group)
-        self._resume()
-        return group
+                self._end(f"generation {self._generation} is gone")
+        except BaseException:
+            if epoch == self._waiting.epoch:
+                self._waiting.put_back(group)
+            raise
 
     async def _apply(self, group: list[Delivery]) -> None:
-        epoch, number = self._epoch, self._generation
+        epoch, number = self._waiting.epoch, self._generation
         refused: list[UpdateFailed] = []
         back_off = BackOff(first=0.1, longest=5.0)
         while group:
@@ -282,12 +262,12 @@ class RunningView(Generic[_U]):
             except ServiceUnavailable as error:
                 self._note_trouble(str(error))
                 await self._rest(back_off.next())
-                if self._stopping.is_set() or epoch != self._epoch:
+                if self._stopping.is_set() or epoch != self._waiting.epoch:
                     return  # it comes again
             else:
                 break
         self._note_recovery()
-        if epoch == self._epoch:
+        if epoch == self._waiting.epoch:
             self._answer(group, refused)
         self.applied_events += len(group)
         self._landmarks.pass_all(each.event.event_id for each in group)
@@ -300,9 +280,7 @@ class RunningView(Generic[_U]):
             consumer.acknowledge(each.swimlane, each.offset)
         for failure in refused:
             # What is behind it comes again.
-            kept = [each for each in self._waiting if each.swimlane != failure.swimlane]
-            self._waiting = deque(kept)
-            self.waiting_characters = sum(len(each.event.event_data) for each in kept)
+            self._waiting.drop_swimlane(failure.swimlane)
             _log.warning(
                 "view %r could not apply the event at position %d, it comes again: %s",
                 self._declaration.name, failure.position, failure, exc_info=failure.__cause__,
@@ -315,7 +293,8 @@ class RunningView(Generic[_U]):
         self._note_recovery()
         if not self._follows:
             return
-        if live(await self._kept.generations()) != self._generation:
+        found = live(await self._kept.generations())
+        if found is None or self._declaration.subscriber_id(found) != self._subscriber_id:
             await self._move_on()
         elif time.monotonic() - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = time.monotonic()
@@ -325,15 +304,28 @@ class RunningView(Generic[_U]):
         """Go on with the generation that is live; False when that is the one that it feeds."""
         if not self._follows:
             return False
-        number = live(await self._kept.generations())
-        if number is None or number == self._generation:
+        found = live(await self._kept.generations())
+        if found is not None and self._declaration.subscriber_id(found) == self._subscriber_id:
             return False
+        if found is None:
+            found = await self._begin_anew()
         await self._unsubscribe()
-        self._generation = number
+        self._generation = found.number
+        self._subscriber_id = self._declaration.subscriber_id(found)
         await self._subscribe()
-        _log.info("view %r: goes on with generation %d", self._declaration.name, number)
-        self._showing = self._loop.create_task(self._show(number))
+        _log.info("view %r: goes on with generation %d", self._declaration.name, found.number)
+        self._showing = self._loop.create_task(self._show(found.number))
         return True
+
+    async def _begin_anew(self) -> Generation:
+        """Somebody has removed all that there was of the view: fill it from the first event on."""
+        _log.warning("view %r is gone from its storage: it begins anew", self._declaration.name)
+        await self._store.delete_subscription(self._declaration.space, self._subscriber_id)
+        await self._kept.open_live()
+        found = live(await self._kept.generations())
+        if found is None:
+            raise ServiceUnavailable(f"view {self._declaration.name!r} is gone again")
+        return found
 
     async def _show(self, number: int) -> None:
         """Let a generation be read when it has all that the one before it had.
@@ -357,7 +349,7 @@ class RunningView(Generic[_U]):
 
     async def _subscribe(self) -> None:
         self._closed_because = None
-        self._forget_waiting()
+        self._waiting.forget()
         declaration = self._declaration
         self._consumer = await self._store.subscribe(
             declaration.space,
@@ -376,7 +368,7 @@ class RunningView(Generic[_U]):
         except ServiceUnavailable as error:
             _log.info("view %r: not all is acknowledged: %s", self._declaration.name, error)
         await consumer.close()
-        self._forget_waiting()
+        self._waiting.forget()
 
     # ── Trouble ───────────────────────────────────────────────────────────────────────────────
 
@@ -386,9 +378,9 @@ class RunningView(Generic[_U]):
         except TimeoutError:
             return
 
-    def _note_trouble(self, trouble: str) -> None:
+    def _note_trouble(self, trouble: str, error: BaseException | None = None) -> None:
         if self._trouble is None:
-            _log.warning("view %r waits: %s", self._declaration.name, trouble)
+            _log.warning("view %r waits: %s", self._declaration.name, trouble, exc_info=error)
         self._trouble = trouble
 
     def _note_recovery(self) -> None:

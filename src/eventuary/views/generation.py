@@ -5,6 +5,7 @@ caught up, it becomes the live one in one step. What was live is retired, and dr
 can be reading it any more.
 """
 
+import secrets
 from enum import StrEnum
 
 import msgspec
@@ -25,6 +26,8 @@ class Generation(msgspec.Struct, frozen=True):
     state: GenerationState
     #: When it entered this state, in milliseconds since the epoch.
     since: int
+    #: What sets it apart from generations of the same number: those of a storage that was lost.
+    tag: str
 
 
 class GenerationRetired(Exception):
@@ -34,15 +37,20 @@ class GenerationRetired(Exception):
         super().__init__(f"generation {number} of view {view!r} is not fed any more")
 
 
-def live(generations: list[Generation]) -> int | None:
-    """Return the number of the live generation; None: the view was never opened."""
+def new_tag() -> str:
+    """Return the tag of a new generation."""
+    return secrets.token_hex(3)
+
+
+def live(generations: list[Generation]) -> Generation | None:
+    """Return the live generation; None: the view was never opened."""
     return _in(generations, GenerationState.LIVE)
 
 
-def building(generations: list[Generation]) -> int | None:
-    """Return the number of the generation that is being built."""
+def building(generations: list[Generation]) -> Generation | None:
+    """Return the generation that is being built."""
     return _in(generations, GenerationState.BUILDING)
 
 
-def _in(generations: list[Generation], state: GenerationState) -> int | None:
-    return next((each.number for each in generations if each.state is state), None)
+def _in(generations: list[Generation], state: GenerationState) -> Generation | None:
+    return next((each for each in generations if each.state is state), None)

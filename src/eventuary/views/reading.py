@@ -89,7 +89,8 @@ class Reading:
     async def _look(self) -> int | None:
         now = time.monotonic()
         if now - self._looked_at >= _KNOWN_FOR:
-            self._live = live(await self._kept.generations())
+            found = live(await self._kept.generations())
+            self._live = None if found is None else found.number
             self._looked_at = now
         return self._live
 

@@ -61,9 +61,9 @@ async def rebuild(
     """
     await drop_retired(declaration, kept, store)
     if restart:
-        number = building(await kept.generations())
-        if number is not None:
-            await drop_generation(declaration, kept, store, number)
+        begun = building(await kept.generations())
+        if begun is not None:
+            await drop_generation(declaration, kept, store, begun)
     await kept.open_live()  # what was never opened has a generation to be switched from
     number = await kept.open_building()
     filling = RunningView(declaration, kept, store, generation=number)

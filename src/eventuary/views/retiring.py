@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from eventuary.event_store import EventStore
 from eventuary.views.declaration import Declaration
-from eventuary.views.generation import GenerationState
+from eventuary.views.generation import Generation, GenerationState
 from eventuary.views.storage import KeptView
 
 _U = TypeVar("_U")
@@ -15,11 +15,11 @@ KEPT_FOR = 60.0
 
 
 async def drop_generation(
-    declaration: Declaration[_U], kept: KeptView[_U], store: EventStore, number: int
+    declaration: Declaration[_U], kept: KeptView[_U], store: EventStore, generation: Generation
 ) -> None:
     """Drop a generation that is not live. Interrupted, it is done again."""
-    await store.delete_subscription(declaration.space, declaration.subscriber_id(number))
-    await kept.drop(number)
+    await store.delete_subscription(declaration.space, declaration.subscriber_id(generation))
+    await kept.drop(generation.number)
 
 
 async def drop_retired(
@@ -33,4 +33,4 @@ async def drop_retired(
     now = time.time_ns() // 1_000_000
     for each in await kept.generations():
         if each.state is GenerationState.RETIRED and now - each.since >= kept_for * 1000:
-            await drop_generation(declaration, kept, store, each.number)
+            await drop_generation(declaration, kept, store, each)

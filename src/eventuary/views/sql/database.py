@@ -107,6 +107,17 @@ def is_unreachable(error: BaseException) -> bool:
     return type(error).__name__ in ("OperationalError", "InterfaceError")
 
 
+def is_missing(error: SQLAlchemyError) -> bool:
+    """Whether an error says that a table is not there: each database in its own words."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if cause is None:
+        return False
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state in ("42P01", "42S02") or any(
+        words in str(cause) for words in ("no such table", "doesn't exist", "does not exist")
+    )
+
+
 def first_line(error: BaseException) -> str:
     """Return what an error says, without the statement that SQLAlchemy adds."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

@@ -29,7 +29,7 @@ from eventuary.views.collection import (
     steps_by_document,
 )
 from eventuary.views.generation import Generation
-from eventuary.views.sql.database import Database
+from eventuary.views.sql.database import Database, is_missing, is_unreachable
 from eventuary.views.sql.generations import SqlGenerations
 from eventuary.views.view_event import UpdateFailed, ViewEvent
 
@@ -111,15 +111,10 @@ class KeptInSql:
 
     async def get(self, number: int, collection: Collection[_D], key: str) -> _D | None:
         """Read a document."""
-        statement = self._statements(number, collection.name).one
-        try:
-            stored = await self._database.read(
-                lambda connection: connection.execute(statement, {"key": key}).scalar()
-            )
-        except SQLAlchemyError:
-            if any(each.number == number for each in await self.generations()):
-                raise
-            return None  # it was dropped
+        statements = self._statements(number, collection.name)
+        stored = await self._database.read(
+            lambda connection: _read_one(connection, statements, key)
+        )
         return None if stored is None else collection.decode(stored)
 
     async def close(self) -> None:
@@ -173,6 +168,16 @@ class _Statements:
             update(table).where(key == bindparam("key")).values(document=bindparam("json"))
         )
         self.delete = delete(table).where(key == bindparam("key"))
+
+
+def _read_one(connection: Connection, statements: "_Statements", key: str) -> str | None:
+    try:
+        found: str | None = connection.execute(statements.one, {"key": key}).scalar()
+    except SQLAlchemyError as error:
+        if is_unreachable(error) or not is_missing(error):
+            raise
+        return None  # its generation was dropped, or is about to be made
+    return found
 
 
 def _read(connection: Connection, statements: _Statements, keys: list[str]) -> dict[str, str]:

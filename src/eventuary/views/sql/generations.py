@@ -10,22 +10,20 @@ over. So each event counts once, by construction.
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Executable,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     bindparam,
     case,
     delete,
-    func,
     insert,
     inspect,
     or_,
@@ -40,6 +38,7 @@ from eventuary.views.generation import (
     GenerationState,
     building,
     live,
+    new_tag,
 )
 from eventuary.views.sql.database import Database
 from eventuary.views.view_event import ViewEvent
@@ -55,6 +54,7 @@ GENERATIONS = Table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("state", String(16), nullable=False),
     Column("since", BigInteger, nullable=False),
+    Column("tag", String(16), nullable=False),
 )
 
 POSITIONS = Table(
@@ -104,7 +104,12 @@ class SqlGenerations:
     async def all(self) -> list[Generation]:
         """Return the generations, oldest first."""
         await self._prepare()
-        return await self._database.read(self._read)
+        try:
+            return await self._database.read(self._read)
+        except SQLAlchemyError:
+            if not await self._is_gone():
+                raise
+            return []
 
     async def open_live(self) -> int:
         """Return the live generation; the first one if there is none."""
@@ -133,9 +138,22 @@ class SqlGenerations:
 
         Raises GenerationRetired, and what ``change`` raises.
         """
-        await self._database.write(
-            lambda connection: self._apply(connection, number, events, change)
-        )
+        try:
+            await self._database.write(
+                lambda connection: self._apply(connection, number, events, change)
+            )
+        except SQLAlchemyError:
+            if await self._is_gone():
+                raise GenerationRetired(self._view, number) from None
+            raise
+
+    async def _is_gone(self) -> bool:
+        """Whether somebody has dropped even the tables of all views."""
+        tables = list(_METADATA.tables.values())
+        if await self._database.read(lambda connection: _exist(connection, tables)):
+            return False
+        self._is_prepared = False
+        return True
 
     def _apply(
         self,
@@ -207,37 +225,51 @@ class SqlGenerations:
                 return
 
     async def _open(
-        self, wanted: Callable[[list[Generation]], int | None], state: GenerationState
+        self, wanted: Callable[[list[Generation]], Generation | None], state: GenerationState
     ) -> int:
+        await self._prepare()
         while True:
-            generations = await self.all()
-            present = wanted(generations)
-            if present is not None:
-                return present
-            number = await self._database.read(self._next)
-            await self._make(self._tables(number))
-            begin = insert(GENERATIONS).values(
-                view_name=self._view, generation=number, state=state, since=_now()
-            )
             try:
-                await self._database.write(partial(_execute, begin))
+                number = await self._database.write(
+                    lambda connection: self._find_or_begin(connection, wanted, state)
+                )
             except IntegrityError:
                 continue  # another process was faster
+            # The view may have a collection that it had not when this was made.
+            await self._make(self._tables(number))
             return number
 
-    def _read(self, connection: Connection) -> list[Generation]:
-        rows = connection.execute(
-            select(GENERATIONS.c.generation, GENERATIONS.c.state, GENERATIONS.c.since)
-            .where(GENERATIONS.c.view_name == self._view, GENERATIONS.c.state != _DROPPED)
-            .order_by(GENERATIONS.c.generation)
-        )
-        return [Generation(number, GenerationState(state), since) for number, state, since in rows]
+    def _find_or_begin(
+        self,
+        connection: Connection,
+        wanted: Callable[[list[Generation]], Generation | None],
+        state: GenerationState,
+    ) -> int:
+        """Of several at the same time, one begins it; the others find its number taken.
 
-    def _next(self, connection: Connection) -> int:
-        greatest = connection.execute(
-            select(func.max(GENERATIONS.c.generation)).where(GENERATIONS.c.view_name == self._view)
-        ).scalar()
-        return (greatest or 0) + 1
+        For that, what is there and what comes next must be seen in one look.
+        """
+        rows = self._rows(connection)
+        present = wanted(_present(rows))
+        if present is not None:
+            return present.number
+        number = max((row.generation for row in rows), default=0) + 1
+        connection.execute(
+            insert(GENERATIONS).values(
+                view_name=self._view, generation=number, state=state, since=_now(), tag=new_tag()
+            )
+        )
+        return number
+
+    def _read(self, connection: Connection) -> list[Generation]:
+        return _present(self._rows(connection))
+
+    def _rows(self, connection: Connection) -> Sequence[Row[Any]]:
+        return connection.execute(
+            select(GENERATIONS)
+            .where(GENERATIONS.c.view_name == self._view)
+            .order_by(GENERATIONS.c.generation)
+        ).fetchall()
 
     def _switch(self, connection: Connection, number: int) -> None:
         self._lock(connection, number)
@@ -279,8 +311,12 @@ class SqlGenerations:
         )
 
 
-def _execute(statement: Executable, connection: Connection) -> None:
-    connection.execute(statement)
+def _present(rows: Sequence[Row[Any]]) -> list[Generation]:
+    return [
+        Generation(row.generation, GenerationState(row.state), row.since, row.tag)
+        for row in rows
+        if row.state != _DROPPED
+    ]
 
 
 def _create(connection: Connection, tables: Sequence[Table]) -> None:
@@ -289,6 +325,7 @@ def _create(connection: Connection, tables: Sequence[Table]) -> None:
 
 
 def _exist(connection: Connection, tables: Sequence[Table]) -> bool:
+    """Return whether all of these tables are there."""
     return all(inspect(connection).has_table(table.name, table.schema) for table in tables)
 
 
