@@ -22,8 +22,7 @@ DEAD_LETTERS = "/v1/spaces/default/subscriptions/notification-service/dead-lette
 
 @pytest.fixture(scope="module")
 def ses() -> Iterator[MotoProcess]:
-    with MotoProcess() as ses:
-        ses.verify(SENDERS)
+    with MotoProcess(SENDERS) as ses:
         yield ses
 
 
@@ -120,7 +119,6 @@ def test_p12_while_ses_is_down_the_subscription_pauses_and_nothing_is_given_up(
         wait_until(lambda: shop.subscription(name).lag == 0, f"{name} goes on")  # noqa: B023
     assert shop.subscription("notifications").dead_letters == 0
     ses.start()
-    ses.verify(SENDERS)
     wait_until(lambda: waits_for(shop) == {}, "the notifier goes on")
     shop.settle()
     assert [len(emails_about(ses, each)) for each in orders] == [1] * 4
