@@ -5,12 +5,14 @@ SES is moto's HTTP server, in a process of its own.
 
 from collections.abc import Iterator
 from email.message import EmailMessage
+from pathlib import Path
 
 import httpx
 import pytest
 
 from eventuary.tokens import event_token
 from tests.acceptance.server_process import ServerProcess
+from tests.acceptance.service_process import ServiceProcess
 from tests.acceptance.shop import ORDER, Shop, decoded
 from tests.acceptance.waiting import wait_until
 from tests.integrations.moto_process import ENVIRONMENT, MotoProcess
@@ -22,8 +24,7 @@ DEAD_LETTERS = "/v1/spaces/default/subscriptions/notification-service/dead-lette
 
 @pytest.fixture(scope="module")
 def ses() -> Iterator[MotoProcess]:
-    with MotoProcess() as ses:
-        ses.verify(SENDERS)
+    with MotoProcess(SENDERS) as ses:
         yield ses
 
 
@@ -120,7 +121,6 @@ def test_p12_while_ses_is_down_the_subscription_pauses_and_nothing_is_given_up(
         wait_until(lambda: shop.subscription(name).lag == 0, f"{name} goes on")  # noqa: B023
     assert shop.subscription("notifications").dead_letters == 0
     ses.start()
-    ses.verify(SENDERS)
     wait_until(lambda: waits_for(shop) == {}, "the notifier goes on")
     shop.settle()
     assert [len(emails_about(ses, each)) for each in orders] == [1] * 4
@@ -152,3 +152,16 @@ def test_p12_when_ses_says_no_for_good_it_is_a_dead_letter_with_the_reason(
     assert shop.http.post(f"{letters}/{letter['position']}/replay").status_code == 200
     wait_until(lambda: len(emails_about(ses, order)) == 1, "it is sent")
     wait_until(lambda: parked() == [], "no dead letter is left")
+
+
+def test_p12_what_names_no_mailer_is_told_in_one_line(tmp_path: Path) -> None:
+    service = ServiceProcess(
+        "customers_and_orders.notifications", "memory:", tmp_path, "--mailer=pigeon:home"
+    )
+    with pytest.raises(AssertionError, match="did not start"):
+        service.start()
+    assert service.wait() == 2
+    assert service.log == (
+        "notification service: 'pigeon:home' names no mailer; write ses:?region=…, "
+        "smtp://host:port or outbox:FOLDER\n"
+    )

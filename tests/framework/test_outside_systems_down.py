@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from eventuary import (
     Context,
     DeliveryPolicy,
     Durability,
+    Forbidden,
     OutsideSystem,
     Retries,
     ServiceUnavailable,
@@ -18,6 +20,7 @@ from eventuary import (
     running,
 )
 from eventuary.connecting import VanishingEventStore
+from eventuary.delivery.consumer import Consumer
 from eventuary.swimlanes import swimlane_of
 from eventuary.testing import eventually, memory_store
 from tests.framework.listener import Listener, tick
@@ -233,3 +236,39 @@ async def test_a_transient_subscription_is_not_left_as_it_would_be_gone(
         await office.open()
         await run.caught_up()
     assert len(office.taken) == 1
+
+
+class Leaving(VanishingEventStore):
+    """A store that lets nobody come back."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+        self._come = False
+
+    async def subscribe(self, *arguments: Any, **options: Any) -> Consumer:
+        """Let one come."""
+        if self._come:
+            raise self._error
+        self._come = True
+        return await super().subscribe(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (Forbidden("key 'clerk' is read-only"), "key 'clerk' is read-only"),
+        (RuntimeError("odd"), "its pause failed unexpectedly: odd"),
+    ],
+)
+async def test_one_that_may_not_come_back_has_ended_and_says_why(
+    office: PostOffice, error: Exception, trouble: str
+) -> None:
+    await office.close()
+    clerk = Clerk(office, system())
+    async with Leaving(error) as store, running(store, clerk.subscriber) as run:
+        await write(store, "1")
+        assert await run[clerk.subscriber].ended() == trouble
+        assert run.troubles() == {"clerk": trouble}
+        with pytest.raises(ServiceUnavailable, match="'clerk' has ended"):
+            await run.caught_up()

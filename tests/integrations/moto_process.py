@@ -1,4 +1,9 @@
-"""Amazon SES as moto's HTTP server plays it, in a process of its own: stop it, start it again."""
+"""Amazon SES as moto's HTTP server plays it, in a process of its own: stop it, start it again.
+
+    python -m tests.integrations.moto_process PORT IDENTITY…
+
+From its first answer on it takes e-mails from these addresses and domains.
+"""
 
 import socket
 import subprocess
@@ -7,6 +12,7 @@ import time
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,16 +24,23 @@ PATIENCE = 30.0
 #: What a client of it needs: any credentials do.
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything"}
 
+_ROOT = Path(__file__).parents[2]
 _REGION = "us-east-1"
+#: moto's own, where it is not told otherwise.
+_ACCOUNT = "123456789012"
 
 #: From this moto knows which of its services is meant; it checks no signature.
 _TO_SES = f"AWS4-HMAC-SHA256 Credential=anybody/20260101/{_REGION}/ses/aws4_request"
 
 
 class MotoProcess:
-    """It runs within ``with``, unless it was stopped. What it knew is gone with its process."""
+    """It runs within ``with``, unless it was stopped. What it was told is gone with its process.
 
-    def __init__(self) -> None:
+    ``identities``: whose e-mails it takes.
+    """
+
+    def __init__(self, *identities: str) -> None:
+        self._identities = identities
         # Bound as long as it exists, so that its port stays its own while it is stopped.
         self._address = socket.socket()
         self._address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,9 +64,10 @@ class MotoProcess:
         self._address.close()
 
     def start(self) -> None:
-        """Start it; it knows nobody yet."""
+        """Start it."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
+            [sys.executable, "-m", __name__, str(self.port), *self._identities],
+            cwd=_ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -106,3 +120,16 @@ def _read(raw: str) -> EmailMessage:
     message = message_from_bytes(raw.encode(), policy=default)
     assert isinstance(message, EmailMessage)
     return message
+
+
+def _serve(port: str, *identities: str) -> None:
+    from moto.server import main
+    from moto.ses.models import ses_backends
+
+    for identity in identities:
+        ses_backends[_ACCOUNT][_REGION].create_email_identity_v2(identity, None, None, None)
+    main(["-H", "127.0.0.1", "-p", port])
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])

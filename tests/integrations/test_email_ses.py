@@ -15,8 +15,7 @@ KEY = "000001a213f53c1e-59dae80b0c6f0000.Y2xlcms"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[MotoProcess]:
-    with MotoProcess() as moto:
-        moto.verify("shop.example")
+    with MotoProcess("shop.example") as moto:
         yield moto
 
 
@@ -74,14 +73,13 @@ async def test_what_has_no_recipient_is_refused_before_it_is_sent(moto: MotoProc
 
 
 async def test_a_service_that_is_down_is_no_refusal_and_is_asked_once() -> None:
-    with MotoProcess() as moto:
+    with MotoProcess("shop.example") as moto:
         async with open_mailer(moto.mailer_url) as mailer:
             moto.stop()
             with pytest.raises(Exception, match="Could not connect") as raised:
                 await mailer.send(letter("later"), KEY)
             assert not isinstance(raised.value, Refused)
             moto.start()
-            moto.verify("shop.example")
             await mailer.send(letter("now"), KEY)
             assert [each["Subject"] for each in moto.sent()] == ["now"]
 

@@ -43,15 +43,14 @@ def test_a_transaction_is_seen_as_a_whole(client: MongoClient[Document]) -> None
 
 def test_one_that_is_given_up_leaves_nothing(client: MongoClient[Document]) -> None:
     database = client.get_default_database()
-    with (
-        client.start_session() as session,
-        pytest.raises(DuplicateKeyError),
-        session.start_transaction(),
-    ):
+    with client.start_session() as session:
+        session.start_transaction()
         database["b"].insert_one({"_id": 2}, session=session)
         database["a"].replace_one({"_id": 1}, {"n": 2}, session=session)
         database["a"].insert_one({"_id": 3}, session=session)
-        database["a"].insert_one({"_id": 1}, session=session)
+        with pytest.raises(DuplicateKeyError):
+            database["a"].insert_one({"_id": 1}, session=session)
+        session.abort_transaction()
     assert list(database["a"].find()) == [{"_id": 1, "n": 1}]
     assert list(database["b"].find()) == []
 

@@ -150,7 +150,7 @@ class Attendance:
             return
         try:
             await consumer.flush()
-        except ServiceUnavailable as error:
+        except EventuaryError as error:
             _log.warning(
                 "subscriber %r: not all is acknowledged: %s", self._subscriber.subscriber_id, error
             )
@@ -164,6 +164,11 @@ class Attendance:
             self._state = _State.AWAY
             await self._unless_over(circuit.pause())
             await self._come_back()
+        except Exception as error:  # noqa: BLE001 - it must be seen, whatever it is
+            _log.exception(
+                "subscriber %r: its pause failed unexpectedly", self._subscriber.subscriber_id
+            )
+            self.end(f"its pause failed unexpectedly: {error}")
         finally:
             self._absence = self._kept_away_by = None
 

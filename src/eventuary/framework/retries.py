@@ -1,4 +1,7 @@
-"""How often, and after what pauses, an update that met a conflict is decided again."""
+"""How often, and after what pauses, an update that met a conflict is decided again.
+
+Or a call that failed is made again.
+"""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ class Retries(msgspec.Struct, frozen=True):
     Durations are in seconds.
     """
 
-    #: Attempts in all; 1: a conflict is an error at once.
+    #: Attempts in all; 1: a conflict, or a failure, is an error at once.
     attempts: int = 20
     first_pause: float = 0.002
     longest_pause: float = 0.25

@@ -40,18 +40,17 @@ class MongoDatabase:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        given = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
-        self._options = {name: _DEFAULTS[name] for name in _DEFAULTS.keys() - given}
-        self._clients: dict[asyncio.AbstractEventLoop, AsyncMongoClient[MongoDocument]] = {}
-        try:
-            client = self._open()
-            self.name = client.get_default_database().name
-        except (PyMongoError, ValueError, TypeError) as error:
-            raise ConfigurationError(f"view: {_without_user(url)!r}: {error}") from None
-        if not client.write_concern.acknowledged:
+        given = {name.lower(): value for name, value in parse_qsl(url.partition("?")[2])}
+        if given.get("w") == "0":
             raise ConfigurationError(
                 f"view: {_without_user(url)!r}: w=0: a view must know what was written"
             )
+        self._options = {name: _DEFAULTS[name] for name in _DEFAULTS.keys() - given.keys()}
+        self._clients: dict[asyncio.AbstractEventLoop, AsyncMongoClient[MongoDocument]] = {}
+        try:
+            self.name = self._open().get_default_database().name
+        except (PyMongoError, ValueError, TypeError) as error:
+            raise ConfigurationError(f"view: {_without_user(url)!r}: {error}") from None
 
     @property
     def client(self) -> AsyncMongoClient[MongoDocument]:
@@ -103,7 +102,9 @@ def in_our_words() -> Iterator[None]:
 
 def first_line(error: PyMongoError) -> str:
     """Return what an error says, without what the driver knows of all servers and replies."""
-    text = str(error).partition(", full error: ")[0].partition(", Topology Description: ")[0]
+    text = str(error)
+    for more in (", full error: ", ", Topology Description: ", " (configured timeouts: "):
+        text = text.partition(more)[0]
     return f"{type(error).__name__}: {text.strip().splitlines()[0] if text.strip() else ''}"
 
 

@@ -17,7 +17,6 @@ from eventuary.views.generation import (
     Generation,
     GenerationRetired,
     GenerationState,
-    new_tag,
 )
 from eventuary.views.mongodb.database import MongoDatabase, MongoDocument, in_our_words
 
@@ -62,7 +61,7 @@ class MongoGenerations:
                     return catalogue, each.number
             number = catalogue.made + 1
             await prepare(number)
-            new = Generation(number, state, _now(), new_tag())
+            new = Generation(number, state, _now())
             return _Catalogue(number, (*catalogue.generations, new)), number
 
         return await self._change(opened)
@@ -79,7 +78,7 @@ class MongoGenerations:
                 GenerationState.LIVE: GenerationState.RETIRED,
             }
             changed = tuple(
-                msgspec.structs.replace(each, state=states[each.state], since=_now())
+                Generation(each.number, states[each.state], _now())
                 if each.state in states
                 else each
                 for each in catalogue.generations
