@@ -41,6 +41,7 @@ class ServiceProcess:
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(EXAMPLES),
+            "MONGODB_URL": "",  # that is for the tests' own databases, unless one says otherwise
             **(environment or {}),
         }
         self._port = 0
