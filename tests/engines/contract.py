@@ -460,6 +460,24 @@ class EngineContract(ABC):
             assert await engine.load_subscriptions("default") == []
             await engine.delete_subscription("default", "view")
 
+    async def test_a_subscription_is_created_once_and_changed_apart_from_its_positions(
+        self, engine: Engine
+    ) -> None:
+        record = SubscriptionRecord("default", "view", {ORDER: ["OrderCreated"]}, (3,) * 8)
+        await engine.create_subscription(record)
+        with pytest.raises(Conflict, match="'view' exists"):
+            await engine.create_subscription(record)
+        changed = SubscriptionRecord(
+            "default", "view", {ORDER: ["OrderApproved"]}, (0,) * 8, {"window": 2}, True
+        )
+        await engine.change_subscription(changed)
+        [stored] = await engine.load_subscriptions("default", "view")
+        assert stored == SubscriptionRecord(
+            "default", "view", {ORDER: ["OrderApproved"]}, (3,) * 8, {"window": 2}, True
+        )
+        await engine.store_subscription(record)
+        assert await engine.load_subscriptions("default", "view") == [record]
+
     async def test_dead_letters_are_kept_listed_and_deleted(self, engine: Engine) -> None:
         await engine.store_subscription(SubscriptionRecord("default", "view", {}, (0,) * 8))
         records = [

@@ -286,7 +286,6 @@ class EventStoreContract(ABC):
             await store.create("default", ORDER, created(number))
         await recorder.until_events(20)
         assert recorder.consumer is not None
-        await asyncio.sleep(0)  # let the recorder acknowledge what it got last
         await recorder.consumer.flush()
         await self.shut(store)
         assert recorder.closed_because is not None

@@ -50,11 +50,15 @@ class Recorder:
         return [delivery.event.event_data for delivery in self.events]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until ``condition`` holds; looked at whenever something arrives."""
+        """Wait until ``condition`` holds; looked at whenever something arrives.
+
+        What has arrived by then is acknowledged by then, if the recorder acknowledges.
+        """
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
+        await asyncio.sleep(0)
 
     async def until_events(self, number: int) -> None:
         await self.until(lambda: len(self.events) >= number)

@@ -71,6 +71,8 @@ class Consumption:
             return
         self._batch = []
         self._batch_characters = 0
+        if not self.subscription.in_force:
+            return  # by now it is another server's to deliver
         self.subscription.count_deliveries(batch)
         if self.ack_mode is AckMode.CUMULATIVE:
             self._handed.extend((delivery.swimlane, delivery.offset) for delivery in batch)
@@ -81,6 +83,8 @@ class Consumption:
 
     def notify(self, delivery: Delivery) -> None:
         """Hand over a notification; it is acknowledged at minus its offset."""
+        if not self.subscription.in_force:
+            return
         if self.ack_mode is AckMode.CUMULATIVE:
             self._handed.append((delivery.swimlane, -delivery.offset))
         self.receiver.deliver([delivery])

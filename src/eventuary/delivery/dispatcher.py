@@ -19,13 +19,14 @@ from eventuary.delivery.statistics import Statistics
 from eventuary.delivery.subscription import Subscription
 from eventuary.delivery.swimlane import Swimlane
 from eventuary.delivery.tail import Tail
+from eventuary.delivery.tenancy import Tenancy
 from eventuary.engines.engine import (
     Committed,
     Engine,
     SubscriptionRecord,
     SwimlanePosition,
 )
-from eventuary.errors import NotFound, ServiceUnavailable
+from eventuary.errors import Conflict, NotFound, ServiceUnavailable
 from eventuary.seldom import Seldom
 
 #: Seconds for which acknowledgements are gathered before their positions are stored.
@@ -61,6 +62,8 @@ class Dispatcher:
         self._flushed: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
+        #: Which swimlanes are this server's; None: all, as the engine has no other servers.
+        self.tenancy: Tenancy | None = None
 
     def start(self) -> None:
         """Begin at the engine's head; after ``stop``, anew."""
@@ -72,6 +75,10 @@ class Dispatcher:
         self.loop = asyncio.get_running_loop()
         self.tail = Tail(self.engine.head)
         self._check_timer = self.loop.call_later(_CHECK_ANSWERS_EVERY, self._check_answers)
+        self.tenancy = None
+        if self.engine.leasing is not None:
+            self.tenancy = Tenancy(self, self.engine.leasing)
+            self.tenancy.start()
 
     async def stop(self, reason: str) -> None:
         """Tell all consumers, and store all positions."""
@@ -87,6 +94,8 @@ class Dispatcher:
         await self._flush_or_pass()
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+        if self.tenancy is not None:
+            await self.tenancy.stop()
 
     # ── Commits ───────────────────────────────────────────────────────────────────────────────
 
@@ -145,14 +154,32 @@ class Dispatcher:
                     paused=False,
                     created_at=time.time_ns() // 1_000_000,
                 )
-                await self.store(subscription)
-            else:
-                await self._change(subscription, selection, policy or subscription.policy)
+                if durable:
+                    subscription = await self._create(subscription)
+            await self._change(subscription, selection, policy or subscription.policy)
             self._open[(space, subscriber_id, durable)] = subscription
             self._note_interest(subscription)
-            return subscription.join(
+            consumption = subscription.join(
                 receiver, ack_mode, progress_notifications=progress_notifications
             )
+            self.consumers_changed(subscription)
+            return consumption
+
+    async def _create(self, subscription: Subscription) -> Subscription:
+        """Store a new subscription; return it, or the one that another server has just stored."""
+        try:
+            await self.engine.create_subscription(self._record(subscription))
+        except Conflict:
+            stored = await self._load(subscription.space, subscription.subscriber_id)
+            if stored is None:
+                raise
+            return stored
+        return subscription
+
+    def consumers_changed(self, subscription: Subscription) -> None:
+        """Consumers came or went: other servers are to have more or less of the swimlanes."""
+        if subscription.tenure is not None and self.tenancy is not None:
+            self.tenancy.look_soon()
 
     async def _change(
         self, subscription: Subscription, selection: Selection, policy: DeliveryPolicy
@@ -201,6 +228,28 @@ class Dispatcher:
             self.forget(subscription)
             if subscription.durable:
                 await self._flush_or_pass()
+                if self.tenancy is not None:
+                    await self.tenancy.close(subscription)
+
+    async def was_deleted(self, subscription: Subscription) -> None:
+        """Another server has deleted a subscription: tell its consumers here."""
+        async with self.lock:
+            if subscription in self._open.values():
+                self.forget(subscription)
+                subscription.end(f"subscription {subscription.subscriber_id!r} was deleted")
+
+    def was_changed(self, subscription: Subscription, record: SubscriptionRecord) -> None:
+        """Another server may have changed a subscription: obey."""
+        policy = _changed_policy(self.policy, record.policy)
+        if policy != subscription.policy:
+            subscription.obey(policy)
+        selection = Selection.of(record.selection)
+        if selection != subscription.selection:
+            self._forget_interest(subscription)
+            subscription.select(selection)
+            self._note_interest(subscription)
+        if record.paused != subscription.paused:
+            subscription.pause(paused=record.paused)
 
     def forget(self, subscription: Subscription) -> None:
         """Deliver nothing to a subscription any more."""
@@ -217,22 +266,38 @@ class Dispatcher:
         policy: DeliveryPolicy | None = None,
         paused: bool | None = None,
     ) -> None:
-        """Store a subscription as it is, or as it is about to be; a transient one is not stored.
+        """Store a subscription as it is about to be, but for its positions; not a transient one.
 
         What changes is applied by the caller afterwards: if the disk fails, nothing has changed.
         """
         if subscription.durable:
-            await self.engine.store_subscription(
-                SubscriptionRecord(
-                    space=subscription.space,
-                    subscriber_id=subscription.subscriber_id,
-                    selection=(selection or subscription.selection).by_entity_type,
-                    positions=tuple(each.position for each in subscription.swimlanes),
-                    policy=_policy_changes(policy or subscription.policy, self.policy),
-                    paused=subscription.paused if paused is None else paused,
-                    created_at=subscription.created_at,
-                )
+            await self.engine.change_subscription(
+                self._record(subscription, selection=selection, policy=policy, paused=paused)
             )
+
+    async def store_positions(self, subscription: Subscription) -> None:
+        """Store all positions of a subscription as they are, whoever holds its swimlanes."""
+        if subscription.durable:
+            await self.engine.store_subscription(self._record(subscription))
+            self.consumers_changed(subscription)
+
+    def _record(
+        self,
+        subscription: Subscription,
+        *,
+        selection: Selection | None = None,
+        policy: DeliveryPolicy | None = None,
+        paused: bool | None = None,
+    ) -> SubscriptionRecord:
+        return SubscriptionRecord(
+            space=subscription.space,
+            subscriber_id=subscription.subscriber_id,
+            selection=(selection or subscription.selection).by_entity_type,
+            positions=tuple(each.position for each in subscription.swimlanes),
+            policy=_policy_changes(policy or subscription.policy, self.policy),
+            paused=subscription.paused if paused is None else paused,
+            created_at=subscription.created_at,
+        )
 
     async def _load(self, space: str, subscriber_id: str) -> Subscription | None:
         await self._flush_or_pass()  # what an earlier consumer acknowledged
@@ -313,8 +378,11 @@ class Dispatcher:
                     subscription.subscriber_id,
                     swimlane.number,
                     swimlane.position,
+                    epoch,
                 )
                 for swimlane, subscription in moved.items()
+                for epoch, ours in [subscription.epoch(swimlane)]
+                if ours
             ]
         )
         self._flushed.add_done_callback(lambda done: self._after_flush(done, moved))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from eventuary.delivery.consumer import Delivery
 from eventuary.delivery.policy import OnDeadLetter
 from eventuary.delivery.swimlane import Swimlane
-from eventuary.engines.engine import DeadLetterRecord, LogQuery
+from eventuary.engines.engine import DeadLetterRecord, LogQuery, SwimlanePosition
 from eventuary.errors import Conflict, NotFound, ServiceUnavailable
 from eventuary.events import LogEvent
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from eventuary.delivery.subscription import Subscription
 
 _log = logging.getLogger("eventuary.delivery")
+
+#: What an operator may wish for a dead letter.
+REPLAY, DISCARD = "replay", "discard"
 
 #: Characters of a reason that the log shows.
 _MOST_SHOWN = 200
@@ -38,6 +41,8 @@ class Parking:
         self._dispatcher = subscription.dispatcher
         #: Offsets being replayed, and the swimlane of each.
         self.offsets: dict[int, Swimlane] = {}
+        #: Positions of dead letters of which a wish is being fulfilled.
+        self._wishes: set[int] = set()
 
     async def load(self) -> None:
         """Read the dead letters from the disk: swimlanes that wait for one will halt there."""
@@ -61,12 +66,15 @@ class Parking:
 
     async def _park(self, swimlane: Swimlane, offset: int, attempts: int, reason: str) -> None:
         subscription = self._subscription
+        epoch, _ = subscription.epoch(swimlane)
         while not self._dispatcher.stopping:
+            if subscription.epoch(swimlane) != (epoch, True):
+                return  # another server has the swimlane, and delivers it again
             try:
                 event = await self._event(offset)
                 if subscription.durable:
                     await self._dispatcher.engine.store_dead_letter(
-                        self._record(event, attempts, reason)
+                        self._record(event, attempts, reason), epoch
                     )
             except ServiceUnavailable:
                 await self._dispatcher.rest(_STORE_AGAIN_AFTER)
@@ -99,7 +107,7 @@ class Parking:
         Raises NotFound when there is none at ``position``, and Conflict when nobody is connected
         who could take it.
         """
-        record = await self._record_at(position)
+        record = await self.record_at(position)
         subscription = self._subscription
         swimlane = subscription.swimlanes[record.swimlane]
         holder = subscription.holder(swimlane)
@@ -117,7 +125,7 @@ class Parking:
             subscription.answered(swimlane)
             return
         event = await self._event(position)
-        if subscription.holder(swimlane) is holder:
+        if subscription.in_force and subscription.holder(swimlane) is holder:
             delivery = Delivery(event, swimlane.number, position, record.attempts + 1)
             subscription.count_deliveries([delivery])
             holder.receiver.deliver([delivery])
@@ -131,7 +139,7 @@ class Parking:
         Raises NotFound when there is none at ``position``, and Conflict when its swimlane waits for
         it and has events before it to deliver: dropping it would not survive a restart.
         """
-        record = await self._record_at(position)
+        record = await self.record_at(position)
         swimlane = self._subscription.swimlanes[record.swimlane]
         if position in swimlane.parked:
             before = await self._dispatcher.engine.count(
@@ -151,7 +159,7 @@ class Parking:
                 )
             swimlane.parked.discard(position)
             swimlane.position = swimlane.cursor = position
-            self._dispatcher.position_moved(self._subscription, swimlane)
+            await self._store_position(swimlane)
         self.offsets.pop(position, None)
         self._go_on(swimlane, position)
         await self._delete(position)
@@ -188,12 +196,48 @@ class Parking:
             self._dispatcher.position_moved(self._subscription, swimlane)
             self._subscription.answered(swimlane)
 
+    async def _store_position(self, swimlane: Swimlane) -> None:
+        """Store a position that moved though nobody may consume the swimlane."""
+        subscription = self._subscription
+        _, ours = subscription.epoch(swimlane)
+        if ours:
+            self._dispatcher.position_moved(subscription, swimlane)
+        else:
+            await self._dispatcher.engine.store_positions(
+                [
+                    SwimlanePosition(
+                        subscription.space,
+                        subscription.subscriber_id,
+                        swimlane.number,
+                        swimlane.position,
+                    )
+                ]
+            )
+
+    async def fulfil(self, position: int, wish: str) -> None:
+        """Do with a dead letter what an operator has asked another server for, if it is ours."""
+        tenancy = self._dispatcher.tenancy
+        if tenancy is None or position in self._wishes:
+            return
+        self._wishes.add(position)
+        try:
+            record = await self.record_at(position)
+            if self._subscription.epoch(self._subscription.swimlanes[record.swimlane])[1]:
+                await tenancy.wish(self._subscription, position, None)
+                await (self.replay if wish == REPLAY else self.discard)(position)
+        except (Conflict, NotFound, ServiceUnavailable):
+            return  # it is done with, or it is still a dead letter, which the operator sees
+        finally:
+            self._wishes.discard(position)
+
     async def _park_again(self, offset: int, reason: str) -> None:
-        record = await self._record_at(offset)
+        record = await self.record_at(offset)
         event = await self._event(offset)
-        await self._dispatcher.engine.store_dead_letter(
-            self._record(event, record.attempts + 1, reason)
-        )
+        epoch, ours = self._subscription.epoch(self._subscription.swimlanes[record.swimlane])
+        if ours:
+            await self._dispatcher.engine.store_dead_letter(
+                self._record(event, record.attempts + 1, reason), epoch
+            )
 
     async def _delete_when_possible(self, offset: int) -> None:
         while not self._dispatcher.stopping:
@@ -209,7 +253,8 @@ class Parking:
             self._subscription.space, self._subscription.subscriber_id, offset
         )
 
-    async def _record_at(self, position: int) -> DeadLetterRecord:
+    async def record_at(self, position: int) -> DeadLetterRecord:
+        """Return the dead letter at a position. Raises NotFound."""
         for record in await self.records():
             if record.position == position:
                 return record

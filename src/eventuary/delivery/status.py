@@ -17,6 +17,7 @@ class SwimlaneState(StrEnum):
     RETRYING = "retrying"  #: holds new events while a failed one waits for its next attempt
     HALTED = "halted"  #: a dead letter waits for an operator, and the swimlane with it
     PAUSED = "paused"  #: an operator paused the subscription
+    ELSEWHERE = "elsewhere"  #: another server over the same storage delivers it
 
 
 class SwimlaneStatus(msgspec.Struct, frozen=True, rename="camel"):

@@ -16,9 +16,14 @@ from eventuary.delivery.selection import Selection
 from eventuary.delivery.sharing import Sharing
 from eventuary.delivery.status import SwimlaneState
 from eventuary.delivery.swimlane import Swimlane
+from eventuary.delivery.tenure import Tenure
+from eventuary.engines.engine import LogQuery
 
 if TYPE_CHECKING:
     from eventuary.delivery.dispatcher import Dispatcher
+
+#: Seconds until it is looked again how far consumers of other servers have come.
+_LOOK_AGAIN_AFTER = 0.25
 
 
 class Subscription:
@@ -49,6 +54,10 @@ class Subscription:
             Swimlane(number, position, policy) for number, position in enumerate(positions)
         ]
         self.consumptions: list[Consumption] = []
+        #: What this server holds of it; None: all, as nobody else could.
+        self.tenure = (
+            Tenure(self, dispatcher.tenancy) if durable and dispatcher.tenancy is not None else None
+        )
         self.parking = Parking(self)
         self.sharing = Sharing(self)
         self.feeding = Feeding(self)
@@ -73,8 +82,24 @@ class Subscription:
         consumption.closed = True
         self.sharing.leave(consumption)
         self.progressed()
+        self.dispatcher.consumers_changed(self)
         if not self.consumptions:
             await self.dispatcher.close(self)
+
+    @property
+    def in_force(self) -> bool:
+        """Whether this server may deliver, and take answers. If not, it holds nothing any more."""
+        return self.tenure is None or self.tenure.in_force
+
+    def epoch(self, swimlane: Swimlane) -> tuple[int | None, bool]:
+        """Return the epoch of the lease under which a swimlane is delivered, and whether it is.
+
+        Not ours: what is known of it here is not to be stored.
+        """
+        if self.tenure is None:
+            return None, True
+        epoch = self.tenure.epoch(swimlane.number)
+        return epoch, epoch is not None
 
     def holder(self, swimlane: Swimlane) -> Consumption | None:
         """Return who has the swimlane."""
@@ -85,7 +110,7 @@ class Subscription:
         swimlane.enter(
             has_consumer=self.holder(swimlane) is not None,
             paused=self.paused,
-            moving=self.sharing.mover(swimlane) is not None,
+            moving=self.sharing.is_moving(swimlane),
         )
 
     # ── Answers ───────────────────────────────────────────────────────────────────────────────
@@ -93,7 +118,9 @@ class Subscription:
     def acknowledge(self, consumption: Consumption, number: int, offset: int) -> bool:
         """A consumer is done with a delivery."""
         holders = self.sharing.holders
-        if not 0 <= number < len(holders) or holders[number] is not consumption:
+        if not self.in_force or not 0 <= number < len(holders):
+            return False
+        if holders[number] is not consumption:
             return False
         swimlane = self.swimlanes[number]
         if not swimlane.acknowledge(offset):
@@ -112,7 +139,9 @@ class Subscription:
     ) -> bool:
         """A consumer could not handle a delivery; ``for_good``: nor will it ever."""
         holders = self.sharing.holders
-        if not 0 <= number < len(holders) or holders[number] is not consumption:
+        if not self.in_force or not 0 <= number < len(holders):
+            return False
+        if holders[number] is not consumption:
             return False
         return self.fail(self.swimlanes[number], offset, reason, for_good=for_good)
 
@@ -219,13 +248,45 @@ class Subscription:
         False: everybody has left, or the subscription ended, before that.
         """
         head = self.dispatcher.engine.head
-        while not all(swimlane.has_done(head) for swimlane in self.swimlanes):
+        while not await self._has_done(head):
             if not self.consumptions:
-                return False
+                if not await self._is_consumed_elsewhere():
+                    return False
+                await self.dispatcher.rest(_LOOK_AGAIN_AFTER)
+                continue
             if self._progress is None:
                 self._progress = self.dispatcher.loop.create_future()
             await asyncio.shield(self._progress)
         return True
+
+    async def _has_done(self, head: int) -> bool:
+        """Whether all up to ``head`` is acknowledged, here and by other servers."""
+        tenure = self.tenure
+        away = set()
+        if tenure is not None:
+            away = {each.number for each in self.swimlanes} - tenure.leases.keys()
+        if not all(each.has_done(head) for each in self.swimlanes if each.number not in away):
+            return False
+        for number in away:
+            query = LogQuery(
+                self.space,
+                after=self.swimlanes[number].position,
+                until=head,
+                types=self.selection.types,
+                swimlanes=frozenset([number]),
+            )
+            if query.after < head and await self.dispatcher.engine.count(query, cap=1):
+                return False
+        return True
+
+    async def _is_consumed_elsewhere(self) -> bool:
+        if self.tenure is None or self.dispatcher.tenancy is None:
+            return False
+        shared = await self.dispatcher.tenancy.shared(self)
+        if shared is None:
+            return False
+        self.tenure.note_others(shared)
+        return bool(shared.consumers)
 
     def progressed(self) -> None:
         """Let those who wait for acknowledgements look again."""

@@ -5,8 +5,9 @@ import builtins
 
 from eventuary.delivery.dispatcher import Dispatcher
 from eventuary.delivery.lags import Lags, lag_of
+from eventuary.delivery.parking import DISCARD, REPLAY
 from eventuary.delivery.policy import DeliveryPolicy
-from eventuary.delivery.status import SubscriptionStatus, SwimlaneStatus
+from eventuary.delivery.status import SubscriptionStatus, SwimlaneState, SwimlaneStatus
 from eventuary.delivery.subscription import Subscription
 from eventuary.engines.engine import DeadLetterRecord
 from eventuary.errors import BadRequest
@@ -62,10 +63,12 @@ class Subscriptions:
                     await self._dispatcher.engine.delete_dead_letter(
                         space, subscriber_id, record.position
                     )
+            if subscription.tenure is not None:
+                subscription.tenure.lose_all()  # and taken again from where it is to begin
             for swimlane in subscription.swimlanes:
                 subscription.begin_after(swimlane, position)
                 swimlane.parked.clear()
-            await self._dispatcher.store(subscription)
+            await self._dispatcher.store_positions(subscription)
 
     async def pause(self, space: str, subscriber_id: str) -> None:
         """Deliver nothing until ``resume``; what is in consumers' hands may still be answered."""
@@ -101,13 +104,29 @@ class Subscriptions:
         """Deliver a dead letter again. Raises NotFound, or Conflict when nobody is connected."""
         async with self._dispatcher.lock:
             subscription = await self._dispatcher.find(space, subscriber_id)
-            await subscription.parking.replay(position)
+            if not await self._is_asked_of_another(subscription, position, REPLAY):
+                await subscription.parking.replay(position)
 
     async def discard(self, space: str, subscriber_id: str, position: int) -> None:
         """Drop a dead letter; its swimlane goes on. Raises NotFound or Conflict."""
         async with self._dispatcher.lock:
             subscription = await self._dispatcher.find(space, subscriber_id)
-            await subscription.parking.discard(position)
+            if not await self._is_asked_of_another(subscription, position, DISCARD):
+                await subscription.parking.discard(position)
+
+    async def _is_asked_of_another(
+        self, subscription: Subscription, position: int, wish: str
+    ) -> bool:
+        """Whether another server has the dead letter's swimlane: it was asked, and does it soon."""
+        tenancy = self._dispatcher.tenancy
+        if tenancy is None or not subscription.durable:
+            return False
+        record = await subscription.parking.record_at(position)
+        shared = await tenancy.shared(subscription)
+        if shared is None or not tenancy.is_elsewhere(shared.leases[record.swimlane]):
+            return False
+        await tenancy.wish(subscription, position, wish)
+        return True
 
     async def _set_paused(self, space: str, subscriber_id: str, *, paused: bool) -> None:
         async with self._dispatcher.lock:
@@ -116,6 +135,17 @@ class Subscriptions:
             subscription.pause(paused=paused)
 
     async def _status(self, subscription: Subscription) -> SubscriptionStatus:
+        consumers = len(subscription.consumptions)
+        elsewhere: set[int] = set()
+        tenancy = self._dispatcher.tenancy
+        if tenancy is not None and subscription.tenure is not None:
+            shared = await tenancy.shared(subscription)
+            if shared is not None:
+                subscription.tenure.note_others(shared)
+                consumers += tenancy.consumers_elsewhere(shared)
+                elsewhere = {
+                    lease.swimlane for lease in shared.leases if tenancy.is_elsewhere(lease)
+                }
         return SubscriptionStatus(
             space=subscription.space,
             subscriber_id=subscription.subscriber_id,
@@ -123,14 +153,14 @@ class Subscriptions:
             selection=subscription.selection.by_entity_type,
             paused=subscription.paused,
             policy=subscription.policy,
-            consumers=len(subscription.consumptions),
+            consumers=consumers,
             lag=await lag_of(subscription, self._dispatcher.engine),
             dead_letters=len(await subscription.parking.records()),
             created_at=subscription.created_at,
             swimlanes=[
                 SwimlaneStatus(
                     swimlane=each.number,
-                    state=each.state,
+                    state=SwimlaneState.ELSEWHERE if each.number in elsewhere else each.state,
                     position=each.position,
                     unacknowledged=len(each.unacknowledged),
                 )

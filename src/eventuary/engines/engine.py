@@ -91,6 +91,8 @@ class SwimlanePosition(msgspec.Struct, frozen=True, gc=False):
     subscriber_id: str
     swimlane: int
     position: int
+    #: Of the lease under which it was acknowledged; None: nobody holds the swimlane.
+    epoch: int | None = None
 
 
 class DeadLetterRecord(msgspec.Struct, frozen=True):
@@ -108,6 +110,32 @@ class DeadLetterRecord(msgspec.Struct, frozen=True):
     reason: str
     #: Milliseconds since the epoch.
     parked_at: int
+
+
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """Who holds a swimlane. Every change of hands, and every reset, has a higher epoch."""
+
+    swimlane: int
+    epoch: int
+    #: The server that holds it; None: it is free.
+    holder: int | None
+    position: int
+
+
+class SharedSubscription(msgspec.Struct, frozen=True):
+    """A durable subscription as all servers see it."""
+
+    #: Another number: it was deleted, and made again.
+    number: int
+    #: Grows with every change of selection, policy or pause.
+    revision: int
+    record: SubscriptionRecord
+    #: By swimlane.
+    leases: list[Lease]
+    #: Server to how many consumers it has.
+    consumers: dict[int, int]
+    #: Position of a dead letter to what an operator wants done with it.
+    wishes: dict[int, str] = {}
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
@@ -163,6 +191,53 @@ class KeyStore(Protocol):
         """Delete a key. Raises NotFound when there is none of this id."""
 
 
+class Leasing(Protocol):
+    """Swimlanes of durable subscriptions shared by several servers: each held by one at a time.
+
+    A server holds what it has taken for ``lease_seconds`` from the moment it asked for its last
+    renewal. All methods raise ServiceUnavailable when the storage can't be reached.
+    """
+
+    @property
+    def lease_seconds(self) -> float:
+        """For how long a renewal holds."""
+
+    def renew(self) -> asyncio.Future[int]:
+        """Go on holding what this server holds. Returns its number.
+
+        Another number than before: it was away for too long, and holds nothing any more.
+        """
+
+    def look(
+        self, names: Sequence[tuple[str, str]]
+    ) -> asyncio.Future[list[SharedSubscription | None]]:
+        """Look at subscriptions by (space, subscriber id); None where there is none."""
+
+    def want(self, space: str, subscriber_id: str, consumers: int) -> asyncio.Future[None]:
+        """Say how many consumers this server has; with none it gives up what it holds of it."""
+
+    def take(
+        self, space: str, subscriber_id: str, seen: Sequence[Lease]
+    ) -> asyncio.Future[list[Lease]]:
+        """Take leases that are free or this server's own, if they still are as they were seen.
+
+        Returns those that were taken, with their new epochs and their positions.
+        """
+
+    def give_up(
+        self, space: str, subscriber_id: str, leases: Sequence[Lease]
+    ) -> asyncio.Future[None]:
+        """Let others take these leases, as far as they are still this server's."""
+
+    def wish(
+        self, space: str, subscriber_id: str, position: int, wish: str | None
+    ) -> asyncio.Future[None]:
+        """Ask whoever holds its swimlane to ``replay`` or ``discard`` a dead letter; None: done."""
+
+    def leave(self) -> asyncio.Future[None]:
+        """Hold nothing any more."""
+
+
 class Engine(Protocol):
     """A database that holds the log. ``start`` before the first call, ``stop`` after the last."""
 
@@ -173,6 +248,10 @@ class Engine(Protocol):
     @property
     def counts(self) -> AppendCounts:
         """What has become of the appends so far."""
+
+    @property
+    def leasing(self) -> Leasing | None:
+        """How swimlanes are shared with other servers; None: this engine has no others."""
 
     @property
     def exists(self) -> bool:
@@ -254,14 +333,26 @@ class Engine(Protocol):
     ) -> asyncio.Future[list[SubscriptionRecord]]:
         """Return stored subscriptions: of a space (None: of all), or the one of this id."""
 
+    def create_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Create a subscription. Done: it is on disk. Raises Conflict when it exists."""
+
     def store_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
-        """Create or replace a subscription, its positions included. Done: it is on disk."""
+        """Create or replace a subscription, its positions included. Done: it is on disk.
+
+        Positions that other servers acknowledge under leases of before are not stored any more.
+        """
+
+    def change_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Store selection, policy and pause of a subscription; its positions stay as they are."""
 
     def delete_subscription(self, space: str, subscriber_id: str) -> asyncio.Future[None]:
         """Forget a subscription, its positions and its dead letters."""
 
     def store_positions(self, positions: Sequence[SwimlanePosition]) -> asyncio.Future[None]:
-        """Store positions of existing subscriptions; those of deleted ones are passed over."""
+        """Store positions of existing subscriptions; those of deleted ones are passed over.
+
+        So are those of leases that are not held any more.
+        """
 
     def load_dead_letters(
         self, space: str, subscriber_id: str
@@ -271,8 +362,14 @@ class Engine(Protocol):
     def count_dead_letters(self) -> asyncio.Future[dict[tuple[str, str], int]]:
         """Count dead letters by (space, subscriber id), where there are any."""
 
-    def store_dead_letter(self, record: DeadLetterRecord) -> asyncio.Future[None]:
-        """Park an event; parking it again replaces what was known of it."""
+    def store_dead_letter(
+        self, record: DeadLetterRecord, epoch: int | None = None
+    ) -> asyncio.Future[None]:
+        """Park an event; parking it again replaces what was known of it.
+
+        ``epoch``: of the lease under which it was delivered; one that is not held any more parks
+        nothing.
+        """
 
     def delete_dead_letter(
         self, space: str, subscriber_id: str, position: int

@@ -47,6 +47,7 @@ from eventuary.engines.postgres.following import Follower, channel_of, head_of
 from eventuary.engines.postgres.grouping import Several, Single
 from eventuary.engines.postgres.keys import PostgresKeyStore
 from eventuary.engines.postgres.lane import Lane
+from eventuary.engines.postgres.leasing import PostgresLeasing
 from eventuary.engines.postgres.loading import Loader
 from eventuary.engines.postgres.log import count_events, event_id_at, read_page
 from eventuary.engines.postgres.membership import Membership
@@ -82,7 +83,9 @@ class PostgresEngine:
         self._reads: Lane
         self._loads: Lane
         self._writes: Lane
+        self._leases: Lane
         self._loop: asyncio.AbstractEventLoop
+        self.leasing: PostgresLeasing
         self.keys = PostgresKeyStore(address)
         self.counts = AppendCounts()
 
@@ -120,6 +123,8 @@ class PostgresEngine:
         self._reads = Lane(self._address, 2)
         self._loads = Lane(self._address, 3)
         self._writes = Lane(self._address, 1)
+        self._leases = Lane(self._address, 1)
+        self.leasing = PostgresLeasing(self._leases)
         self._membership = Membership(self._writes)
         try:
             connection = await connect(self._address)
@@ -164,6 +169,7 @@ class PostgresEngine:
         await self._loads.stop()
         await self._reads.stop()
         await self._writes.stop()
+        await self._leases.stop()
 
     def append(self, append: Append) -> asyncio.Future[Appended]:
         """Append to one entity."""
@@ -258,6 +264,16 @@ class PostgresEngine:
             partial(subscriptions.load_subscriptions, space=space, subscriber_id=subscriber_id)
         )
 
+    def create_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Create a subscription."""
+        return self._writes.run(
+            partial(subscriptions.create_subscription, catalogue=self._catalogue, record=record)
+        )
+
+    def change_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Store selection, policy and pause."""
+        return self._writes.run(partial(subscriptions.change_subscription, record=record))
+
     def store_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
         """Create or replace a subscription."""
         return self._writes.run(
@@ -272,7 +288,9 @@ class PostgresEngine:
 
     def store_positions(self, positions: Sequence[SwimlanePosition]) -> asyncio.Future[None]:
         """Store positions."""
-        return self._writes.run(partial(subscriptions.store_positions, positions=positions))
+        return self._writes.run(
+            partial(subscriptions.store_positions, positions=positions, holder=self.leasing.number)
+        )
 
     def load_dead_letters(
         self, space: str, subscriber_id: str
@@ -286,9 +304,18 @@ class PostgresEngine:
         """Count dead letters."""
         return self._reads.run(subscriptions.count_dead_letters)
 
-    def store_dead_letter(self, record: DeadLetterRecord) -> asyncio.Future[None]:
+    def store_dead_letter(
+        self, record: DeadLetterRecord, epoch: int | None = None
+    ) -> asyncio.Future[None]:
         """Park an event."""
-        return self._writes.run(partial(subscriptions.store_dead_letter, record=record))
+        return self._writes.run(
+            partial(
+                subscriptions.store_dead_letter,
+                record=record,
+                epoch=epoch,
+                holder=self.leasing.number,
+            )
+        )
 
     def delete_dead_letter(
         self, space: str, subscriber_id: str, position: int
@@ -327,5 +354,5 @@ class PostgresEngine:
             f"storage: the database has lost events: {what}; restart this server when you know why"
         )
         self._writer.refusal = refusal
-        for lane in (self._reads, self._loads, self._writes):
+        for lane in (self._reads, self._loads, self._writes, self._leases):
             lane.refusal = refusal

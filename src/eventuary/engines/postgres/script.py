@@ -53,6 +53,8 @@ _INSERTED = (
     "dead_letters",
     "api_keys",
     "servers",
+    "deliverers",
+    "consumers",
     "probes",
 )
 _UPDATED = (
@@ -62,9 +64,20 @@ _UPDATED = (
     "swimlane_positions",
     "dead_letters",
     "servers",
+    "deliverers",
+    "consumers",
     "probes",
 )
-_DELETED = ("subscriptions", "swimlane_positions", "dead_letters", "api_keys", "servers", "probes")
+_DELETED = (
+    "subscriptions",
+    "swimlane_positions",
+    "dead_letters",
+    "api_keys",
+    "servers",
+    "deliverers",
+    "consumers",
+    "probes",
+)
 
 
 def schema_script(schema: str) -> str:

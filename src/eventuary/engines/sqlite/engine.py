@@ -61,6 +61,11 @@ class SqliteEngine:
         self.counts = AppendCounts()
 
     @property
+    def leasing(self) -> None:
+        """A database file has one server."""
+        return
+
+    @property
     def exists(self) -> bool:
         """Whether the file is there."""
         return os.path.exists(self._path)
@@ -201,6 +206,17 @@ class SqliteEngine:
             lambda connection: subscriptions.load_subscriptions(connection, space, subscriber_id)
         )
 
+    def create_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Create a subscription; its space's swimlanes are fixed from then on."""
+        catalogue = self._catalogue
+
+        def run(connection: sqlite3.Connection) -> None:
+            subscriptions.check_is_new(connection, record.space, record.subscriber_id)
+            catalogue.add_space(connection, record.space)
+            subscriptions.store_subscription(connection, record)
+
+        return self._write(run)
+
     def store_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
         """Create or replace a subscription; its space's swimlanes are fixed from then on."""
         catalogue = self._catalogue
@@ -210,6 +226,10 @@ class SqliteEngine:
             subscriptions.store_subscription(connection, record)
 
         return self._write(run)
+
+    def change_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Store selection, policy and pause."""
+        return self._write(partial(subscriptions.change_subscription, record=record))
 
     def delete_subscription(self, space: str, subscriber_id: str) -> asyncio.Future[None]:
         """Forget a subscription."""
@@ -233,8 +253,11 @@ class SqliteEngine:
         """Count dead letters."""
         return self._log.read(subscriptions.count_dead_letters)
 
-    def store_dead_letter(self, record: DeadLetterRecord) -> asyncio.Future[None]:
+    def store_dead_letter(
+        self, record: DeadLetterRecord, epoch: int | None = None
+    ) -> asyncio.Future[None]:
         """Park an event."""
+        del epoch  # nobody else could have
         return self._write(partial(subscriptions.store_dead_letter, record=record))
 
     def delete_dead_letter(

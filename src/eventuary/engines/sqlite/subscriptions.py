@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from eventuary.engines.engine import DeadLetterRecord, SubscriptionRecord, SwimlanePosition
+from eventuary.errors import Conflict
 
 _SUBSCRIPTIONS = """
 SELECT space, subscriber_id, selection, policy, paused, created_at, (
@@ -28,6 +29,11 @@ INSERT INTO subscriptions (space, subscriber_id, selection, policy, paused, crea
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (space, subscriber_id) DO UPDATE SET
     selection = excluded.selection, policy = excluded.policy, paused = excluded.paused
+"""
+
+_CHANGE_SUBSCRIPTION = """
+UPDATE subscriptions SET selection = ?3, policy = ?4, paused = ?5
+WHERE space = ?1 AND subscriber_id = ?2
 """
 
 _SUBSCRIPTION_NO = "SELECT subscription_no FROM subscriptions WHERE space = ? AND subscriber_id = ?"
@@ -102,6 +108,26 @@ def store_subscription(connection: sqlite3.Connection, record: SubscriptionRecor
             (record.space, record.subscriber_id, swimlane, position)
             for swimlane, position in enumerate(record.positions)
         ],
+    )
+
+
+def check_is_new(connection: sqlite3.Connection, space: str, subscriber_id: str) -> None:
+    """Raise Conflict when there is a subscription of this name."""
+    if connection.execute(_SUBSCRIPTION_NO, (space, subscriber_id)).fetchone():
+        raise Conflict(f"subscription {subscriber_id!r} exists already in space {space!r}")
+
+
+def change_subscription(connection: sqlite3.Connection, record: SubscriptionRecord) -> None:
+    """Store what may change of a subscription that exists; its positions stay as they are."""
+    connection.execute(
+        _CHANGE_SUBSCRIPTION,
+        (
+            record.space,
+            record.subscriber_id,
+            msgspec.json.encode(record.selection).decode(),
+            msgspec.json.encode(record.policy).decode(),
+            record.paused,
+        ),
     )
 
 

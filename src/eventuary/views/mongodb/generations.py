@@ -17,6 +17,7 @@ from eventuary.views.generation import (
     Generation,
     GenerationRetired,
     GenerationState,
+    new_tag,
 )
 from eventuary.views.mongodb.database import MongoDatabase, MongoDocument, in_our_words
 
@@ -61,7 +62,7 @@ class MongoGenerations:
                     return catalogue, each.number
             number = catalogue.made + 1
             await prepare(number)
-            new = Generation(number, state, _now())
+            new = Generation(number, state, _now(), new_tag())
             return _Catalogue(number, (*catalogue.generations, new)), number
 
         return await self._change(opened)
@@ -78,7 +79,7 @@ class MongoGenerations:
                 GenerationState.LIVE: GenerationState.RETIRED,
             }
             changed = tuple(
-                Generation(each.number, states[each.state], _now())
+                msgspec.structs.replace(each, state=states[each.state], since=_now())
                 if each.state in states
                 else each
                 for each in catalogue.generations
