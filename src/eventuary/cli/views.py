@@ -76,7 +76,7 @@ def list_all(app: _App, store: _Store = "http://127.0.0.1:8080") -> None:
             str(each.processes),
             "" if each.building is None else f"generation {each.building}: {_left(each)}",
         )
-    Console().print(table)
+    _show(table)
 
 
 @views.command()
@@ -99,7 +99,7 @@ def status(name: _Name, app: _App, store: _Store = "http://127.0.0.1:8080") -> N
         ("rebuild", "none" if found.building is None else _rebuild_of(found)),
     ):
         table.add_row(label, value)
-    Console().print(table)
+    _show(table)
     if not found.processes or found.dead_letters:
         raise typer.Exit(1)
 
@@ -142,6 +142,15 @@ def rebuild(
         f"View {name} is rebuilt: generation {number} is live, after {progress.done:,} events in "
         f"{seconds:.1f} s ({progress.done / seconds:,.0f} a second)."
     )
+
+
+def _show(table: Table) -> None:
+    """Print a table without the blanks that fill its last column."""
+    console = Console()
+    with console.capture() as shown:
+        console.print(table)
+    for line in shown.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def _run(
