@@ -1,0 +1,76 @@
+"""The URL of a JetStream engine: the nodes of a cluster, and the name of a log.
+
+    nats://USER:PASSWORD@HOST1:PORT,HOST2:PORT,HOST3:PORT/NAME?replicas=3
+
+``NAME`` (by default ``eventuary``) begins the names of the streams, so that several logs can share
+a cluster. ``replicas`` (by default 3) is how many copies new streams have. Without a port: 4222.
+"""
+
+import re
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from eventuary.errors import ConfigurationError
+
+#: The name of the log, unless the URL names another.
+DEFAULT_NAME = "eventuary"
+
+#: Copies of new streams, unless the URL says otherwise; and how many JetStream can keep.
+DEFAULT_REPLICAS = 3
+MOST_REPLICAS = 5
+
+_SCHEME = "nats://"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PASSWORD = re.compile(r"(?<=://)([^/?#]*?):[^/?#]*@")
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where the cluster is. ``shown`` holds no password."""
+
+    servers: tuple[str, ...]
+    user: str | None
+    password: str | None
+    name: str
+    replicas: int
+    shown: str
+
+
+def read_address(url: str) -> Address:
+    """Read an engine's URL. Raises ConfigurationError."""
+    shown = hide_secrets(url)
+    place, _, query = url.removeprefix(_SCHEME).partition("?")
+    hosts, _, name = place.partition("/")
+    login, _, hosts = hosts.rpartition("@")
+    user, colon, password = login.partition(":")
+    servers = tuple(f"{_SCHEME}{host}" for host in hosts.split(",") if host)
+    if not servers:
+        raise ConfigurationError(f"engine: {shown!r} names no node; write nats://HOST,HOST,HOST")
+    if not _NAME.fullmatch(name or DEFAULT_NAME):
+        raise ConfigurationError(
+            f"engine: {shown!r}: the name {name[:80]!r} is not 1 to 64 letters, digits, '-' or '_'"
+        )
+    replicas = DEFAULT_REPLICAS
+    for parameter, value in parse_qsl(query, keep_blank_values=True):
+        if parameter != "replicas":
+            raise ConfigurationError(
+                f"engine: {shown!r} has an unknown parameter {parameter!r}; known: replicas"
+            )
+        if not value.isdecimal() or not 1 <= int(value) <= MOST_REPLICAS:
+            raise ConfigurationError(
+                f"engine: replicas: {value[:80]!r} is outside 1..{MOST_REPLICAS}"
+            )
+        replicas = int(value)
+    return Address(
+        servers=servers,
+        user=unquote(user) or None,
+        password=unquote(password) if colon else None,
+        name=name or DEFAULT_NAME,
+        replicas=replicas,
+        shown=shown,
+    )
+
+
+def hide_secrets(url: str) -> str:
+    """Return the URL as people may see it."""
+    return _PASSWORD.sub(r"\1:***@", url)

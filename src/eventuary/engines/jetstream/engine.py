@@ -1,0 +1,302 @@
+"""The log in a JetStream cluster, replicated by Raft; our servers in front of it keep no state.
+
+What makes it right:
+
+- **The version check is JetStream's** (``Nats-Expected-Last-Subject-Sequence``): an entity's
+  events are the messages of one literal subject, and an append names the sequence of the last.
+  Several events are an atomic batch. What this server remembers of an entity saves questions, no
+  more.
+- **A position is a sequence** of the log's stream: given by its leader, seen once Raft has
+  committed it, dense. All servers see one order.
+- **The trigger check needs nothing besides** (``triggers``): a history that the version check has
+  fixed decides it.
+- Subscriptions, leases, keys and snapshots are cells of a second stream, changed by whoever names
+  the change before (``cells``).
+
+Nothing of a cluster is written here: who leads, what is replicated and what is synced is the
+nodes' doing, and they must be configured for it (``sync_interval: always``, three replicas).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from eventuary.engines.engine import (
+    AppendCounts,
+    Committed,
+    DeadLetterRecord,
+    LogPage,
+    LogQuery,
+    SubscriptionRecord,
+    SwimlanePosition,
+)
+from eventuary.engines.jetstream.address import Address
+from eventuary.engines.jetstream.api import Refused, persevere
+from eventuary.engines.jetstream.catalogue import Catalogue
+from eventuary.engines.jetstream.cells import Cells, Change
+from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.keys import JetStreamKeyStore
+from eventuary.engines.jetstream.leasing import JetStreamLeasing
+from eventuary.engines.jetstream.loading import Loader
+from eventuary.engines.jetstream.log import Log
+from eventuary.engines.jetstream.publishing import Publisher
+from eventuary.engines.jetstream.server_ids import ServerIds
+from eventuary.engines.jetstream.snapshots import Snapshots
+from eventuary.engines.jetstream.streams import info, last_sequence, make_streams
+from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.subscriptions import Subscriptions
+from eventuary.engines.jetstream.wire import Lost, Wire
+from eventuary.engines.jetstream.writer import Writer
+from eventuary.errors import ConfigurationError, EventuaryError, ServiceUnavailable
+from eventuary.events import Append, Appended, Entity, EntityEvent, EventType, NewSnapshot
+
+_log = logging.getLogger("eventuary.jetstream")
+
+_Result = TypeVar("_Result")
+
+
+class JetStreamEngine:
+    """Satisfies ``Engine``. As many as you like over one log."""
+
+    def __init__(self, address: Address, *, swimlanes: int) -> None:
+        self._address = address
+        self._default_swimlanes = swimlanes
+        self._subjects = Subjects(address.name)
+        self._wire: Wire
+        self._cells: Cells
+        self._catalogue: Catalogue
+        self._entities: Entities
+        self._snapshots: Snapshots
+        self._loader: Loader
+        self._log: Log
+        self._publisher: Publisher
+        self._writer: Writer
+        self._subscriptions: Subscriptions
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.leasing: JetStreamLeasing
+        self.keys = JetStreamKeyStore(address, self._subjects)
+        self.counts = AppendCounts()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the log is there; of a cluster that can't be reached: yes, start will tell.
+
+        Waits for the cluster, so it is not to be asked on a running loop.
+        """
+
+        async def ask() -> bool:
+            wire = Wire(self._address)
+            await wire.open()
+            try:
+                found = await persevere(wire, lambda: info(wire, self._subjects.log_stream))
+            finally:
+                await wire.close()
+            return found is not None
+
+        try:
+            return asyncio.run(ask())
+        except (ConfigurationError, ServiceUnavailable, Refused):
+            return True
+
+    @property
+    def head(self) -> int:
+        """The position of the newest event that readers can see."""
+        return self._publisher.head
+
+    async def start(self, on_commit: Callable[[Committed], None]) -> None:
+        """Connect, make the streams if they are not there, begin to follow the log.
+
+        Raises ConfigurationError.
+        """
+        wire = self._wire = Wire(self._address)
+        subjects = self._subjects
+        await wire.open()
+        try:
+            await make_streams(wire, subjects, self._address)
+            self._cells = Cells(wire, subjects)
+            await self._cells.prepare()
+            ids = ServerIds(await self._cells.number(subjects.cell("number")))
+            self._catalogue = Catalogue(self._cells, subjects, self._default_swimlanes)
+            await self._catalogue.load()
+            self._entities = Entities(wire, subjects)
+            self._log = Log(wire, subjects, self._catalogue, self._entities)
+            head = await persevere(wire, lambda: last_sequence(wire, subjects.log_stream))
+            self._publisher = Publisher(wire, subjects, self._log, head, on_commit)
+            await self._publisher.start()
+        except (EventuaryError, Lost, Refused) as error:
+            await wire.close()
+            raise ConfigurationError(
+                f"engine: {self._address.shown}: can't be opened: {error}"
+            ) from error
+        except BaseException:
+            await wire.close()
+            raise
+        self._snapshots = Snapshots(self._cells, subjects, self._catalogue, self._entities)
+        self._loader = Loader(self._entities, subjects, self._snapshots, ids)
+        self._subscriptions = Subscriptions(self._cells, subjects, self._catalogue)
+        self.leasing = JetStreamLeasing(self._cells, subjects, self._subscriptions)
+        self._writer = Writer(
+            wire,
+            subjects,
+            self._catalogue,
+            self._entities,
+            self._snapshots,
+            ids,
+            self._publisher,
+            self.counts,
+        )
+        self.keys.use(self._cells)
+
+    async def stop(self) -> None:
+        """Finish what has begun, and close the connection."""
+        self.keys.use(None)
+        await self._writer.stop()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.leasing.stop()
+        await self._publisher.stop()
+        await self._wire.close()
+
+    def append(self, append: Append) -> asyncio.Future[Appended]:
+        """Append to one entity."""
+        return self._writer.append(append)
+
+    def append_all(
+        self, appends: Sequence[Append], *, atomic: bool
+    ) -> asyncio.Future[list[Appended | EventuaryError]]:
+        """Append to several entities: in one atomic batch, or each for itself."""
+        return self._writer.append_all(appends, atomic=atomic)
+
+    def load(
+        self, space: str, entity_type: str, entity_id: str, triggering_event_token: str | None
+    ) -> asyncio.Future[Entity]:
+        """Read an entity."""
+        return self._run(self._loader.load(space, entity_type, entity_id, triggering_event_token))
+
+    def history(
+        self, space: str, entity_type: str, entity_id: str, after: str
+    ) -> asyncio.Future[list[EntityEvent]]:
+        """Read an entity's events after a version."""
+        return self._run(self._loader.history(space, entity_type, entity_id, after))
+
+    def store_snapshot(
+        self,
+        space: str,
+        entity_type: str,
+        entity_id: str,
+        entity_version: str,
+        snapshot: NewSnapshot,
+    ) -> asyncio.Future[None]:
+        """Store a snapshot as of a version."""
+        return self._run(
+            self._snapshots.store(space, entity_type, entity_id, entity_version, snapshot)
+        )
+
+    def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:
+        """Read a page of the log."""
+        return self._run(self._log.page(query, self._end(query)))
+
+    def count(self, query: LogQuery, cap: int) -> asyncio.Future[int]:
+        """Count what a query selects."""
+        return self._run(self._log.count(query, self._end(query), cap))
+
+    def event_types(self, space: str) -> list[EventType]:
+        """Return the event types of a space."""
+        return self._catalogue.event_types(space)
+
+    def swimlanes(self, space: str) -> int:
+        """Return the number of swimlanes of a space."""
+        return self._catalogue.swimlanes(space)
+
+    def probe(self) -> asyncio.Future[None]:
+        """Write a cell that nobody reads."""
+
+        async def run() -> None:
+            await self._cells.put(Change(self._subjects.cell("probe"), b"", None))
+
+        return self._run(run())
+
+    def load_subscriptions(
+        self, space: str | None, subscriber_id: str | None = None
+    ) -> asyncio.Future[list[SubscriptionRecord]]:
+        """Return stored subscriptions."""
+        return self._run(self._subscriptions.load(space, subscriber_id))
+
+    def create_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Create a subscription."""
+        return self._run(self._subscriptions.create(record))
+
+    def change_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Store selection, policy and pause."""
+        return self._run(self._subscriptions.change(record))
+
+    def store_subscription(self, record: SubscriptionRecord) -> asyncio.Future[None]:
+        """Create or replace a subscription."""
+        return self._run(self._subscriptions.store(record))
+
+    def delete_subscription(self, space: str, subscriber_id: str) -> asyncio.Future[None]:
+        """Forget a subscription."""
+        return self._run(self._subscriptions.delete(space, subscriber_id))
+
+    def store_positions(self, positions: Sequence[SwimlanePosition]) -> asyncio.Future[None]:
+        """Store positions."""
+        return self._run(self._subscriptions.store_positions(positions, self.leasing.number))
+
+    def load_dead_letters(
+        self, space: str, subscriber_id: str
+    ) -> asyncio.Future[list[DeadLetterRecord]]:
+        """Return a subscription's dead letters."""
+        return self._run(self._subscriptions.dead_letters(space, subscriber_id))
+
+    def count_dead_letters(self) -> asyncio.Future[dict[tuple[str, str], int]]:
+        """Count dead letters."""
+
+        async def run() -> dict[tuple[str, str], int]:
+            counts: dict[tuple[str, str], int] = {}
+            for record in await self._subscriptions.dead_letters(None, None):
+                name = (record.space, record.subscriber_id)
+                counts[name] = counts.get(name, 0) + 1
+            return counts
+
+        return self._run(run())
+
+    def store_dead_letter(
+        self, record: DeadLetterRecord, epoch: int | None = None
+    ) -> asyncio.Future[None]:
+        """Park an event."""
+        return self._run(self._subscriptions.store_dead_letter(record, epoch, self.leasing.number))
+
+    def delete_dead_letter(
+        self, space: str, subscriber_id: str, position: int
+    ) -> asyncio.Future[None]:
+        """Forget a dead letter."""
+        return self._run(self._subscriptions.delete_dead_letter(space, subscriber_id, position))
+
+    def _end(self, query: LogQuery) -> int:
+        head = self._publisher.head
+        return head if query.until is None else min(query.until, head)
+
+    def _run(self, job: Coroutine[Any, Any, _Result]) -> asyncio.Future[_Result]:
+        """Begin a job at once; its caller may go away."""
+        future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(job)
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[_Result]) -> None:
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, EventuaryError):
+                _log.error("a call failed unexpectedly", exc_info=error)
+                error = ServiceUnavailable("an unexpected error; the log has it")
+            if future.done():
+                return
+            if task.cancelled():
+                future.cancel()
+            elif error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(task.result())
+
+        task.add_done_callback(done)
+        return future

@@ -1,0 +1,154 @@
+"""Entities as the log has them: their last events, their histories, and what is known of both.
+
+What is known may be old: an append that relies on it is checked by JetStream. What is read is not:
+the stream's leader says which message of an entity is the last, and a replica's answer that does
+not reach it is asked for again.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from eventuary.engines.jetstream.api import (
+    Message,
+    NotYet,
+    Refused,
+    begin_direct,
+    begin_last,
+    direct_get,
+    last,
+    persevere,
+)
+from eventuary.engines.jetstream.messages import StoredEvent, decode
+from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.wire import Wire
+from eventuary.errors import ServiceUnavailable
+
+#: Entities whose last event is remembered.
+_MOST_KNOWN = 50_000
+
+#: Tokens of an entity that are remembered; of one with more they are read when they are needed.
+_MOST_TOKENS = 1_000
+
+#: Messages asked for at once.
+_PAGE = 1_000
+
+
+class Known(msgspec.Struct, gc=False):
+    """An entity's last event. ``sequence`` 0: it does not exist."""
+
+    sequence: int
+    version: str
+    doubtful: bool = False
+    #: All tokens that its events carry; None: not known.
+    tokens: frozenset[str] | None = None
+
+
+NOTHING = Known(0, "", tokens=frozenset())
+
+
+class History(msgspec.Struct, frozen=True):
+    """An entity's events after a sequence, and the last of all."""
+
+    events: list[tuple[int, StoredEvent]]
+    last: Known
+
+
+class Entities:
+    """Reads entities by the subjects of their events."""
+
+    def __init__(self, wire: Wire, subjects: Subjects) -> None:
+        self._wire = wire
+        self._stream = subjects.log_stream
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def known(self, subject: str) -> Known | None:
+        """Return what is remembered of an entity; it may be old."""
+        found = self._known.get(subject)
+        if found is not None:
+            self._known.move_to_end(subject)
+        return found
+
+    def note(self, subject: str, known: Known) -> None:
+        """Remember an entity's last event."""
+        before = self._known.get(subject)
+        if before is not None and before.sequence > known.sequence:
+            return
+        if known.tokens is None and before is not None and before.sequence == known.sequence:
+            known.tokens = before.tokens
+        if known.tokens is not None and len(known.tokens) > _MOST_TOKENS:
+            known.tokens = None
+        self._known[subject] = known
+        self._known.move_to_end(subject)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+
+    def saw(self, message: Message, stored: StoredEvent) -> None:
+        """Another server has appended this: what is remembered of its entity is old."""
+        before = self._known.get(message.subject)
+        if before is None or before.sequence >= message.sequence:
+            return
+        tokens = before.tokens
+        if tokens is not None and stored.triggering_event_token is not None:
+            tokens |= {stored.triggering_event_token}
+        self.note(
+            message.subject,
+            Known(message.sequence, stored.event_id, stored.doubtful, tokens),
+        )
+
+    async def last(self, subject: str) -> Known:
+        """Return an entity's last event as the stream's leader has it."""
+        try:
+            found = await persevere(self._wire, lambda: last(self._wire, self._stream, subject))
+        except Refused as error:
+            raise ServiceUnavailable(f"storage: {error}") from error
+        if found is None:
+            return NOTHING
+        known = _known(found)
+        self.note(subject, known)
+        return known
+
+    async def history(self, subject: str, after: int = 0) -> History:
+        """Read an entity's events after a sequence, up to the last that the leader has."""
+
+        async def attempt() -> History:
+            # Asked at once, on one connection: two questions cost one way there and back.
+            asking = await begin_last(self._wire, self._stream, subject)
+            reading = await begin_direct(self._wire, self._stream, _page(subject, after + 1))
+            newest = await asking
+            stretch = await reading
+            if newest is None:
+                return History([], NOTHING)
+            messages = stretch.messages
+            while stretch.pending and messages:
+                stretch = await direct_get(
+                    self._wire, self._stream, _page(subject, messages[-1].sequence + 1)
+                )
+                messages += stretch.messages
+            if newest.sequence > max(after, messages[-1].sequence if messages else 0):
+                raise NotYet("a replica is behind")
+            events = [(each.sequence, decode(each.data)) for each in messages]
+            return History(events, _known(messages[-1] if messages else newest))
+
+        try:
+            history = await persevere(self._wire, attempt)
+        except Refused as error:
+            raise ServiceUnavailable(f"storage: {error}") from error
+        if after == 0:
+            history.last.tokens = frozenset(
+                token
+                for _, stored in history.events
+                if (token := stored.triggering_event_token) is not None
+            )
+        if history.last.sequence:
+            self.note(subject, history.last)
+        return history
+
+
+def _known(message: Message) -> Known:
+    stored = decode(message.data)
+    return Known(message.sequence, stored.event_id, stored.doubtful)
+
+
+def _page(subject: str, start: int) -> dict[str, object]:
+    return {"next_by_subj": subject, "seq": start, "batch": _PAGE}

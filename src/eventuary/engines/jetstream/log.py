@@ -1,0 +1,156 @@
+"""Reading the log: in chunks that all subscribers share, filtered here.
+
+A chunk is read whole, whatever spaces and types are in it, so that any number of subscribers who
+are at the same place read the cluster once. Positions are the sequences of the log's stream.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from eventuary.engines.engine import LogPage, LogQuery
+from eventuary.engines.jetstream.api import NotYet, Refused, direct_get, persevere
+from eventuary.engines.jetstream.catalogue import Catalogue
+from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.messages import Reading, decode
+from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.wire import Wire
+from eventuary.errors import ServiceUnavailable
+from eventuary.events import EventType, LogEvent
+
+#: Positions of one chunk.
+CHUNK = 512
+
+#: Chunks that are kept, and characters of event data in them.
+_MOST_CHUNKS = 64
+_MOST_CHARACTERS = 32 * 1024 * 1024
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    events: list[LogEvent]
+    characters: int
+
+
+class Log:
+    """Reads stretches of the log that are known to be there."""
+
+    def __init__(
+        self, wire: Wire, subjects: Subjects, catalogue: Catalogue, entities: Entities
+    ) -> None:
+        self._wire = wire
+        self._stream = subjects.log_stream
+        self._catalogue = catalogue
+        self._entities = entities
+        self._reading = Reading(subjects)
+        self._chunks: OrderedDict[int, _Chunk] = OrderedDict()
+        self._characters = 0
+
+    async def stretch(self, first: int, last: int) -> list[LogEvent]:
+        """Read all events from ``first`` to ``last``, both included; ``last`` is in the log."""
+        events: list[LogEvent] = []
+        while first <= last:
+            part = await self._read(first, last)
+            events += part
+            first = part[-1].position + 1
+        return events
+
+    async def pass_over(self) -> None:
+        """Events are passed over: learn the names that occur in them."""
+        await self._catalogue.load()
+
+    async def page(self, query: LogQuery, until: int) -> LogPage:
+        """Return the page that a query asks for, of a log that reaches up to ``until``."""
+        chosen: list[LogEvent] = []
+        size = 0
+        start = query.after + 1
+        while start <= until:
+            number, events = await self._chunk_at(start, until)
+            for event in _select(events, query, start, until):
+                size += len(event.event_data) + len(event.metadata or "")
+                if chosen and (len(chosen) == query.limit or size > query.max_bytes):
+                    return LogPage(chosen, chosen[-1].position)
+                chosen.append(event)
+            start = number * CHUNK + CHUNK + 1
+        return LogPage(chosen, max(until, query.after))
+
+    async def count(self, query: LogQuery, until: int, cap: int) -> int:
+        """Count what a query selects; stop at ``cap``."""
+        found = 0
+        start = query.after + 1
+        while start <= until and found < cap:
+            number, events = await self._chunk_at(start, until)
+            found += sum(1 for _ in _select(events, query, start, until))
+            start = number * CHUNK + CHUNK + 1
+        return min(found, cap)
+
+    async def _chunk_at(self, position: int, until: int) -> tuple[int, Sequence[LogEvent]]:
+        """Return the number of a position's chunk, and its events from there to ``until``."""
+        number = (position - 1) // CHUNK
+        known = self._chunks.get(number)
+        if known is not None:
+            self._chunks.move_to_end(number)
+            return number, known.events
+        end = (number + 1) * CHUNK
+        if end > until:
+            return number, await self.stretch(position, until)  # it still grows
+        events = await self.stretch(number * CHUNK + 1, end)
+        self._keep(number, events)
+        return number, events
+
+    def _keep(self, number: int, events: list[LogEvent]) -> None:
+        characters = sum(len(each.event_data) + len(each.metadata or "") for each in events)
+        if number in self._chunks or characters > _MOST_CHARACTERS:
+            return
+        self._chunks[number] = _Chunk(events, characters)
+        self._characters += characters
+        while len(self._chunks) > _MOST_CHUNKS or self._characters > _MOST_CHARACTERS:
+            _, gone = self._chunks.popitem(last=False)
+            self._characters -= gone.characters
+
+    async def _read(self, first: int, last: int) -> list[LogEvent]:
+        """Read events from ``first`` on, one at least."""
+
+        async def attempt() -> list[LogEvent]:
+            stretch = await direct_get(
+                self._wire, self._stream, {"seq": first, "batch": last - first + 1}
+            )
+            messages = stretch.messages
+            if not messages:
+                raise NotYet("a replica is behind")
+            events = []
+            for position, message in enumerate(messages, first):
+                if message.sequence != position:
+                    raise ServiceUnavailable(
+                        f"storage: position {position} is not in the log, though "
+                        f"{message.sequence} is: the cluster has lost events"
+                    )
+                stored = decode(message.data)
+                space = self._reading.space_of(message, stored)
+                swimlanes = await self._catalogue.learn_space(space)
+                event = self._reading.log_event(message, stored, swimlanes)
+                self._catalogue.note(space, EventType(event.entity_type, event.event_type))
+                self._entities.saw(message, stored)
+                events.append(event)
+            return events
+
+        try:
+            return await persevere(self._wire, attempt)
+        except Refused as error:
+            raise ServiceUnavailable(f"storage: {error}") from error
+
+
+def _select(
+    events: Sequence[LogEvent], query: LogQuery, start: int, until: int
+) -> Iterator[LogEvent]:
+    space, types = query.space, query.types
+    entity_types, swimlanes = query.entity_types, query.swimlanes
+    for event in events:
+        if (
+            event.space == space
+            and start <= event.position <= until
+            and (types is None or (event.entity_type, event.event_type) in types)
+            and (entity_types is None or event.entity_type in entity_types)
+            and (swimlanes is None or event.swimlane in swimlanes)
+        ):
+            yield event

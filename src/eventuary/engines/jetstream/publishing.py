@@ -1,0 +1,173 @@
+"""One order of news: what this server and the others have appended, told as one unbroken log.
+
+Sequences are given by the stream, one after the other, and a message is seen once its Raft group
+has committed it; so what lies between this server's head and any newer position is all there to be
+read. What this server has appended itself is told without being read, once all before it is told.
+An append is answered after its events are told.
+
+How far the others have come is heard from them (a message that is not stored), and the stream's
+leader is asked once a second besides.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from eventuary.engines.engine import Committed
+from eventuary.engines.jetstream.api import Refused
+from eventuary.engines.jetstream.log import Log
+from eventuary.engines.jetstream.streams import last_sequence
+from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.wire import Lost, Wire
+from eventuary.errors import ServiceUnavailable
+from eventuary.events import LogEvent
+
+_log = logging.getLogger("eventuary.jetstream")
+
+#: When so many events of other servers are to be told, their readers had better page them.
+_MOST_TOLD = 10_000
+
+#: Events read at once.
+_PAGE = 512
+
+#: Seconds between two looks at the stream.
+_POLL_EVERY = 1.0
+
+
+class _Own(msgspec.Struct, gc=False):
+    first: int
+    events: list[LogEvent]
+    told: asyncio.Future[None]
+
+    def __lt__(self, other: "_Own") -> bool:
+        return self.first < other.first
+
+
+class Publisher:
+    """Owns the head. ``on_commit`` is called on the loop, in order."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        subjects: Subjects,
+        log: Log,
+        head: int,
+        on_commit: Callable[[Committed], None],
+    ) -> None:
+        self._wire = wire
+        self._subjects = subjects
+        self._log = log
+        self._on_commit = on_commit
+        self._known = head
+        self._own: list[_Own] = []
+        self._task: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
+        #: The position of the newest event that has been told.
+        self.head = head
+
+    async def start(self) -> None:
+        """Begin to follow the other servers."""
+        await self._wire.listen(self._subjects.head, self._heard)
+        self._polling = asyncio.create_task(self._poll())
+
+    async def stop(self) -> None:
+        """Follow no more. What is this server's own is told by then."""
+        for task in (self._polling, self._task, self._announcing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def tell(self, events: list[LogEvent]) -> None:
+        """This server has appended these: return when they are told."""
+        first, last = events[0].position, events[-1].position
+        if first == self.head + 1 and not self._own:
+            self._tell(last, events)
+            self._announce()
+            return
+        if last <= self.head:
+            return  # they have been read already
+        own = _Own(first, events, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._own, own)
+        self._announce()
+        self._hint(first - 1)
+        await own.told
+
+    def _heard(self, said: bytes) -> None:
+        if said.isdigit():
+            self._hint(int(said))
+
+    def _hint(self, head: int) -> None:
+        """The log is known to reach up to ``head`` at least."""
+        self._known = max(self._known, head)
+        if self._task is None and (self._own or self._known > self.head):
+            self._task = asyncio.create_task(self._read_on())
+
+    async def _read_on(self) -> None:
+        try:
+            while True:
+                self._tell_own()
+                target = self._own[0].first - 1 if self._own else self._known
+                if target <= self.head:
+                    return
+                try:
+                    await self._read_up_to(target)
+                except ServiceUnavailable:
+                    # It is stored, so it is answered; readers find it there.
+                    if not self._own:
+                        return  # the next look, within a second, tries again
+                    self._tell(max(self.head, self._own[0].first - 1), None)
+        except Exception:  # noqa: BLE001 - the next look, within a second, tries again
+            _log.exception("reading the log on failed unexpectedly")
+        finally:
+            self._task = None
+
+    async def _read_up_to(self, target: int) -> None:
+        if target - self.head > _MOST_TOLD:
+            await self._log.pass_over()
+            self._tell(max(target, self.head), None)
+            return
+        first = self.head + 1
+        events = await self._log.stretch(first, min(target, first + _PAGE - 1))
+        # Meanwhile this server's own may have been told.
+        rest = [event for event in events if event.position > self.head]
+        if rest:
+            self._tell(rest[-1].position, rest)
+
+    def _tell_own(self) -> None:
+        """Tell this server's own that are next, and answer those that are told."""
+        while self._own and self._own[0].first <= self.head + 1:
+            own = heapq.heappop(self._own)
+            # Some of it may have been read already: it is visible before we are told so.
+            rest = [event for event in own.events if event.position > self.head]
+            if rest:
+                self._tell(rest[-1].position, rest)
+            if not own.told.done():
+                own.told.set_result(None)
+
+    def _tell(self, head: int, events: list[LogEvent] | None) -> None:
+        self.head = head
+        self._known = max(self._known, head)
+        self._on_commit(Committed(head, events))
+
+    def _announce(self) -> None:
+        """Let the other servers know, soon and once for all that is appended until then."""
+        if self._announcing is None:
+            self._announcing = asyncio.create_task(self._say())
+
+    async def _say(self) -> None:
+        own = max((each.events[-1].position for each in self._own), default=0)
+        head = max(self.head, own)
+        await self._wire.say(self._subjects.head, str(head).encode())
+        self._announcing = None
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_EVERY)
+            try:
+                self._hint(await last_sequence(self._wire, self._subjects.log_stream))
+            except (Lost, Refused):
+                continue  # the next look tells

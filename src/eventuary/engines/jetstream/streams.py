@@ -1,0 +1,145 @@
+"""The two streams: made when they are not there, refused when they can't keep what is promised."""
+
+import msgspec
+
+from eventuary.engines.jetstream.address import Address
+from eventuary.engines.jetstream.api import (
+    NAME_EXISTS,
+    STREAM_NOT_FOUND,
+    Refused,
+    call,
+    persevere,
+)
+from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.wire import Wire
+from eventuary.errors import ConfigurationError
+
+#: How the log is laid out, as its stream's metadata says; a newer one is not understood.
+FORMAT = 1
+_FORMAT_KEY = "eventuary.format"
+
+#: Seconds for which a stream is made: a cluster that has just started has no leader yet.
+_PATIENCE = 15.0
+
+
+class _State(msgspec.Struct, frozen=True):
+    last_seq: int = 0
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    subjects: list[str] = []
+    retention: str = ""
+    storage: str = ""
+    num_replicas: int = 1
+    max_msgs: int = -1
+    max_bytes: int = -1
+    max_age: int = 0
+    max_msgs_per_subject: int = -1
+    allow_direct: bool = False
+    allow_atomic: bool = False
+    persist_mode: str = "default"
+    metadata: dict[str, str] = {}
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    """A stream as its leader describes it."""
+
+    config: _Configuration
+    state: _State
+
+
+_decode_info = msgspec.json.Decoder(StreamInfo).decode
+
+
+async def info(wire: Wire, stream: str) -> StreamInfo | None:
+    """Return what a stream's leader says of it; None: there is none. Raises Lost and Refused."""
+    try:
+        return _decode_info(await call(wire, f"STREAM.INFO.{stream}"))
+    except Refused as error:
+        if error.code == STREAM_NOT_FOUND:
+            return None
+        raise
+
+
+async def last_sequence(wire: Wire, stream: str) -> int:
+    """Return the sequence of a stream's last message, as its leader has it."""
+    found = await info(wire, stream)
+    return 0 if found is None else found.state.last_seq
+
+
+async def make_streams(wire: Wire, subjects: Subjects, address: Address) -> list[StreamInfo]:
+    """Make the streams that are not there. Raises ConfigurationError for one that will not do."""
+    log = _configuration(subjects.log_stream, subjects.events, address.replicas)
+    # What is in the log stays: not even an operator's slip deletes an event.
+    log |= {"deny_delete": True, "deny_purge": True}
+    state = _configuration(subjects.state_stream, subjects.state, address.replicas)
+    state |= {"max_msgs_per_subject": 1}
+    return [await _make(wire, each, address) for each in (log, state)]
+
+
+def _configuration(name: str, prefix: str, replicas: int) -> dict[str, object]:
+    return {
+        "name": name,
+        "subjects": [f"{prefix}.>"],
+        "retention": "limits",
+        "discard": "new",
+        "storage": "file",
+        "num_replicas": replicas,
+        "allow_direct": True,
+        "allow_atomic": True,
+        # Nothing here has a message id of JetStream's: the version check tells what was stored.
+        "duplicate_window": 100_000_000,
+        "metadata": {_FORMAT_KEY: str(FORMAT)},
+    }
+
+
+async def _make(wire: Wire, configuration: dict[str, object], address: Address) -> StreamInfo:
+    name = str(configuration["name"])
+
+    async def attempt() -> StreamInfo | None:
+        found = await info(wire, name)
+        if found is not None:
+            return found
+        try:
+            await call(wire, f"STREAM.CREATE.{name}", configuration)
+        except Refused as error:
+            if error.code != NAME_EXISTS:
+                raise
+        return await info(wire, name)
+
+    try:
+        found = await persevere(wire, attempt, _PATIENCE)
+    except Refused as error:
+        raise ConfigurationError(
+            f"engine: {address.shown}: the stream {name!r} can't be made: {error}"
+        ) from error
+    if found is None:
+        raise ConfigurationError(f"engine: {address.shown}: the stream {name!r} was deleted")
+    _check(found.config, name, configuration, address)
+    return found
+
+
+def _check(found: _Configuration, name: str, wanted: dict[str, object], address: Address) -> None:
+    """Refuse a stream that is not ours, is newer than this program, or drops messages."""
+    version = found.metadata.get(_FORMAT_KEY, "")
+    if not version.isdecimal():
+        raise ConfigurationError(
+            f"engine: {address.shown}: the stream {name!r} is not one of Eventuary's"
+        )
+    if int(version) > FORMAT:
+        raise ConfigurationError(
+            f"engine: {address.shown}: the stream {name!r} has format {version}, and this program "
+            f"knows formats up to {FORMAT}: upgrade it"
+        )
+    for field in ("subjects", "retention", "allow_direct", "allow_atomic"):
+        if getattr(found, field) != wanted[field]:
+            raise ConfigurationError(
+                f"engine: {address.shown}: the stream {name!r} has {field} = "
+                f"{getattr(found, field)!r}, and must have {wanted[field]!r}"
+            )
+    for field, without in (("max_msgs", -1), ("max_age", 0)):
+        if getattr(found, field) != without:
+            raise ConfigurationError(
+                f"engine: {address.shown}: the stream {name!r} has {field} = "
+                f"{getattr(found, field)}: it would lose events"
+            )

@@ -1,0 +1,255 @@
+"""One connection to the cluster: questions that have one answer, or many.
+
+Knows nothing of events. A question is lost when no answer comes in time, or the connection breaks:
+then nobody here knows whether it was heard, and whoever asked must find out or ask again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
+
+from eventuary.engines.jetstream.address import Address
+from eventuary.errors import ConfigurationError, PayloadTooLarge, ServiceUnavailable
+from eventuary.seldom import Seldom
+
+_log = logging.getLogger("eventuary.jetstream")
+
+#: Seconds until a node that can't be connected to is given up for another.
+_CONNECT_TIMEOUT = 2
+
+#: Seconds between pings; a node that leaves so many unanswered is given up for another.
+_PING_EVERY = 1
+_MOST_PINGS = 2
+
+#: Seconds between two attempts to connect to the same node again.
+_RECONNECT_EVERY = 0.1
+
+#: Bytes that may wait to be sent.
+_MOST_PENDING = 256 * 1024 * 1024
+
+#: Seconds between two looks for questions that were not answered in time.
+_SWEEP_EVERY = 0.1
+
+#: Seconds until a question without an answer is lost.
+_TIMEOUT = 3.0
+
+Headers = Mapping[str, str]
+
+
+class Lost(Exception):
+    """No answer came: it is not known whether the question was heard."""
+
+
+class _Question(msgspec.Struct, gc=False):
+    future: asyncio.Future[Any]
+    deadline: float
+    #: What has come so far, of a question with many answers; None: it has one.
+    answers: list[Msg] | None
+
+
+class Wire:
+    """A connection that is made anew, to any node, whenever it breaks."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._client = Client()
+        self._loop: asyncio.AbstractEventLoop
+        self._inbox = ""
+        self._number = 0
+        self._questions: dict[str, _Question] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._connected = asyncio.Event()
+        self._complaints = Seldom()
+
+    @property
+    def most_payload(self) -> int:
+        """Bytes of a message that the nodes take at most, its headers included."""
+        return self._client.max_payload
+
+    async def open(self) -> None:
+        """Connect to any node. Raises ConfigurationError."""
+        self._loop = asyncio.get_running_loop()
+        login: dict[str, Any] = {}
+        if self._address.password is not None:
+            login = {"user": self._address.user, "password": self._address.password}
+        elif self._address.user is not None:
+            login = {"token": self._address.user}
+        try:
+            await self._client.connect(
+                list(self._address.servers),
+                name="eventuary",
+                connect_timeout=_CONNECT_TIMEOUT,
+                reconnect_time_wait=_RECONNECT_EVERY,  # type: ignore[arg-type]  # less than a second is taken
+                max_reconnect_attempts=3,
+                ping_interval=_PING_EVERY,
+                max_outstanding_pings=_MOST_PINGS,
+                pending_size=_MOST_PENDING,
+                skip_subject_validation=True,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                **login,
+            )
+            # So long as there is none it is not tried for ever; one that was there comes again.
+            self._client.options["max_reconnect_attempts"] = -1
+            self._inbox = self._client.new_inbox()
+            await self._client.subscribe(
+                f"{self._inbox}.*",
+                cb=self._on_answer,
+                pending_msgs_limit=0,
+                pending_bytes_limit=0,
+            )
+            await self._client.flush()
+        except (NatsError, OSError, TimeoutError) as error:
+            await self._client.close()
+            raise ConfigurationError(
+                f"engine: {self._address.shown}: can't be opened: {describe(error)}"
+            ) from error
+        self._connected.set()
+        self._sweep()
+
+    async def close(self) -> None:
+        """Send what is to be sent, and end."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._lose_all()
+        try:
+            if self._client.is_connected:
+                await self._client.flush()
+        except (NatsError, OSError, TimeoutError):
+            pass  # nobody waits for it any more
+        await self._client.close()
+
+    async def listen(self, subject: str, heard: Callable[[bytes], None]) -> None:
+        """Call ``heard`` with what is said on a subject from now on."""
+
+        async def on_message(message: Msg) -> None:
+            heard(message.data)
+
+        await self._client.subscribe(subject, cb=on_message)
+
+    async def say(self, subject: str, payload: bytes) -> None:
+        """Say something that nobody answers, if the connection is there."""
+        if self._client.is_connected:
+            try:
+                await self._client.publish(subject, payload)
+            except (NatsError, OSError):
+                return
+
+    async def is_there(self, patience: float) -> None:
+        """Return when the connection is there. Raises ServiceUnavailable after some seconds."""
+        if not self._connected.is_set():
+            try:
+                await asyncio.wait_for(self._connected.wait(), patience)
+            except TimeoutError:
+                raise ServiceUnavailable("storage: no node can be reached") from None
+
+    async def ask(self, subject: str, payload: bytes, headers: Headers | None = None) -> Msg:
+        """Ask, and return the answer. Raises Lost, or PayloadTooLarge before anything is sent."""
+        return await (await self.begin(subject, payload, headers))
+
+    async def begin(
+        self, subject: str, payload: bytes, headers: Headers | None = None
+    ) -> asyncio.Future[Msg]:
+        """Ask; the future has the answer, or Lost. Raises Lost and PayloadTooLarge."""
+        future, reply = self._expect(None)
+        await self.send(subject, payload, headers, reply)
+        return future
+
+    async def begin_many(self, subject: str, payload: bytes) -> asyncio.Future[list[Msg]]:
+        """Ask what has many answers: the future has them, and the last is a status."""
+        future, reply = self._expect([])
+        await self.send(subject, payload, None, reply)
+        return future
+
+    async def send(
+        self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""
+    ) -> None:
+        """Send one message. Raises Lost, or PayloadTooLarge."""
+        if not self._client.is_connected:
+            self._forget(reply)
+            raise Lost("not connected")
+        try:
+            await self._client.publish(subject, payload, reply, dict(headers) if headers else None)
+        except MaxPayloadError:
+            self._forget(reply)
+            raise PayloadTooLarge(
+                f"events: one of {len(payload)} bytes is over the cluster's limit max_payload of "
+                f"{self.most_payload} bytes"
+            ) from None
+        except (NatsError, OSError) as error:
+            self._forget(reply)
+            raise Lost(describe(error)) from error
+
+    def _expect(self, answers: list[Msg] | None) -> tuple[asyncio.Future[Any], str]:
+        self._number += 1
+        token = str(self._number)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._questions[token] = _Question(future, self._loop.time() + _TIMEOUT, answers)
+        return future, f"{self._inbox}.{token}"
+
+    def _forget(self, reply: str) -> None:
+        self._questions.pop(reply.rpartition(".")[2], None)
+
+    async def _on_answer(self, message: Msg) -> None:
+        token = message.subject.rpartition(".")[2]
+        question = self._questions.get(token)
+        if question is None:
+            return  # it came too late
+        if question.answers is None:
+            del self._questions[token]
+            if not question.future.done():
+                question.future.set_result(message)
+            return
+        question.answers.append(message)
+        if message.headers is not None and "Status" in message.headers:
+            del self._questions[token]
+            if not question.future.done():
+                question.future.set_result(question.answers)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for token, question in list(self._questions.items()):
+            if question.deadline <= now:
+                del self._questions[token]
+                self._lose(question, "no answer in time")
+        self._sweeping = self._loop.call_later(_SWEEP_EVERY, self._sweep)
+
+    def _lose_all(self) -> None:
+        questions, self._questions = self._questions, {}
+        for question in questions.values():
+            self._lose(question, "the connection was lost")
+
+    def _lose(self, question: _Question, why: str) -> None:
+        if not question.future.done():
+            question.future.set_exception(Lost(why))
+
+    async def _on_disconnected(self) -> None:
+        self._connected.clear()
+        self._lose_all()
+
+    async def _on_reconnected(self) -> None:
+        self._connected.set()
+
+    async def _on_error(self, error: Exception) -> None:
+        more = self._complaints.due()
+        if more is not None:
+            _log.warning("the connection to the cluster: %s%s", describe(error), more)
+
+
+def status_of(message: Msg) -> str:
+    """Return the status that an answer consists of, as in ``404``; empty: it is no status."""
+    return (message.headers or {}).get("Status", "")
+
+
+def describe(error: BaseException) -> str:
+    """Return what went wrong in one line."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__

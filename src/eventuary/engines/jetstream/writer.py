@@ -1,0 +1,352 @@
+"""Appends on their way into the log: each is a message, or an atomic batch of some.
+
+Those of one entity take turns, as only one could be stored anyway; all others are under way
+together, which is what makes a cluster fast. An answer that got lost is no riddle: the same
+messages are published again under the same check, which holds if and only if nothing of the entity
+was stored meanwhile; if it does not, the entity's history tells whose it was.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from eventuary.engines.engine import AppendCounts
+from eventuary.engines.jetstream.api import (
+    EXPECTED,
+    STORE_FAILED,
+    SUBJECT_IN_PROCESS,
+    WRONG_LAST_SEQUENCE,
+    ApiError,
+    PublishAnswer,
+    Refused,
+    publish,
+)
+from eventuary.engines.jetstream.batches import (
+    INCOMPLETE,
+    MOST_MESSAGES,
+    MOST_OPEN,
+    TOO_MANY_OPEN,
+    publish_batch,
+)
+from eventuary.engines.jetstream.catalogue import Catalogue
+from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.planning import Item, NewMessage, Plan, Planner
+from eventuary.engines.jetstream.publishing import Publisher
+from eventuary.engines.jetstream.server_ids import ServerIds
+from eventuary.engines.jetstream.snapshots import Snapshots
+from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.turns import Turns
+from eventuary.engines.jetstream.wire import Lost, Wire
+from eventuary.errors import (
+    BadRequest,
+    Conflict,
+    EventuaryError,
+    PayloadTooLarge,
+    ServiceUnavailable,
+)
+from eventuary.events import Append, Appended, LogEvent
+from eventuary.seldom import Seldom
+from eventuary.swimlanes import swimlane_of
+
+_log = logging.getLogger("eventuary.jetstream")
+
+#: Appends of one event that are under way at once.
+_MOST_SINGLE = 512
+
+#: Seconds for which an append is tried: a new leader is elected in less.
+_PATIENCE = 15.0
+
+#: Seconds until an append is tried again, at first and at most.
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.25
+
+#: Bytes of a message besides its payload: headers and subject.
+_ENVELOPE = 2048
+
+
+class _Moved(Exception):
+    """The check has failed. ``lost``: an answer was lost before, so it may be by our own doing."""
+
+    def __init__(self, *, lost: bool) -> None:
+        super().__init__()
+        self.lost = lost
+
+
+class Writer:
+    """Appends. ``stop`` waits for what is under way."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        subjects: Subjects,
+        catalogue: Catalogue,
+        entities: Entities,
+        snapshots: Snapshots,
+        ids: ServerIds,
+        publisher: Publisher,
+        counts: AppendCounts,
+    ) -> None:
+        self._wire = wire
+        self._subjects = subjects
+        self._catalogue = catalogue
+        self._entities = entities
+        self._snapshots = snapshots
+        self._ids = ids
+        self._publisher = publisher
+        self._counts = counts
+        self._planner = Planner(entities, ids)
+        self._turns = Turns()
+        self._singles = asyncio.Semaphore(_MOST_SINGLE)
+        self._batches = asyncio.Semaphore(MOST_OPEN)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._complaints = Seldom()
+        self._complained = False  # and nothing has been written since
+
+    def append(self, append: Append) -> asyncio.Future[Appended]:
+        """Append to one entity."""
+
+        async def run() -> Appended | EventuaryError:
+            [outcome] = await self._commit([append])
+            return outcome
+
+        return self._begin(run(), [append])
+
+    def append_all(
+        self, appends: Sequence[Append], *, atomic: bool
+    ) -> asyncio.Future[list[Appended | EventuaryError]]:
+        """Append to several entities: in one atomic step, or each for itself."""
+
+        async def each_for_itself() -> list[Appended | EventuaryError]:
+            tasks = [asyncio.create_task(self._commit([append])) for append in appends]
+            return [outcome for [outcome] in await asyncio.gather(*tasks)]
+
+        run = self._commit(appends) if atomic else each_for_itself()
+        return self._begin(run, appends)
+
+    async def stop(self) -> None:
+        """Finish what is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _begin(self, run: Any, appends: Sequence[Append]) -> asyncio.Future[Any]:
+        """Run it, though its caller may go away; the future has what it returns or raises."""
+        counts = self._counts
+        counts.waiting += len(appends)
+        characters = sum(append.characters for append in appends)
+        counts.waiting_characters += characters
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(run)
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            counts.waiting -= len(appends)
+            counts.waiting_characters -= characters
+            outcome = _outcome_of(task)
+            for each in outcome if isinstance(outcome, list) else [outcome] * len(appends):
+                self._count(each)
+            if future.done():
+                return  # its caller went away; the append stands
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        task.add_done_callback(done)
+        return future
+
+    def _count(self, outcome: object) -> None:
+        if isinstance(outcome, Appended):
+            self._counts.appends += 1
+            if self._complained:
+                self._complained = False
+                _log.info("appends are taken again")
+        elif isinstance(outcome, Conflict):
+            self._counts.conflicts += 1
+        elif isinstance(outcome, ServiceUnavailable):
+            self._counts.failures += 1
+            if self._complaints.due() is not None:
+                self._complained = True
+                _log.warning("appends are answered 503: %s", outcome)
+
+    async def _commit(self, appends: Sequence[Append]) -> list[Appended | EventuaryError]:
+        """Append in one atomic step, or refuse."""
+        try:
+            items = [self._item(append) for append in appends]
+            known_to_others = sorted({item.subject for item in items if not item.is_new})
+            async with self._turns.of(known_to_others):
+                return await self._commit_in_turn(items)
+        except EventuaryError as error:
+            if len(appends) == 1:
+                return [error]
+            raise
+
+    def _item(self, append: Append) -> Item:
+        entity_id = append.entity_id if append.entity_id is not None else self._ids.next_id()
+        subject = self._subjects.entity(append.space, append.entity_type, entity_id)
+        return Item(append, entity_id, subject)
+
+    async def _commit_in_turn(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
+        certain = False
+        while True:
+            plan = await self._planner.plan(items, certain=certain)
+            if plan.refusals:
+                return plan.refused()
+            self._check_sizes(plan)
+            for item in items:
+                await self._catalogue.register(item.append)
+            try:
+                last = await self._publish(plan.messages)
+            except _Moved as moved:
+                found = await self._find(plan) if moved.lost else None
+                if found is None:
+                    certain = True
+                    continue
+                last = found
+            await self._stored(plan, items, last)
+            return list(plan.outcomes)
+
+    def _check_sizes(self, plan: Plan) -> None:
+        """Raise BadRequest for what JetStream can't take in one step."""
+        if len(plan.messages) > MOST_MESSAGES:
+            raise BadRequest(
+                f"events: {len(plan.messages)} events, and JetStream stores {MOST_MESSAGES} at "
+                "most in one atomic step"
+            )
+        most = self._wire.most_payload - _ENVELOPE
+        for message in plan.messages:
+            if len(message.payload) > most:
+                raise PayloadTooLarge(
+                    f"events: one has {len(message.payload)} bytes as it is stored, over the "
+                    f"limit of {most} bytes (the cluster's max_payload less {_ENVELOPE})"
+                )
+
+    async def _publish(self, messages: Sequence[NewMessage]) -> int:
+        """Publish; returns the sequence of the last. Raises _Moved, ServiceUnavailable."""
+        single = len(messages) == 1
+        async with self._singles if single else self._batches:
+            return await self._publish_until_told(messages)
+
+    async def _publish_until_told(self, messages: Sequence[NewMessage]) -> int:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PATIENCE
+        pause = _FIRST_PAUSE
+        lost = False
+        why = ""
+        while True:
+            try:
+                await self._wire.is_there(max(0.0, deadline - loop.time()))
+                answer = await self._send(messages)
+            except ServiceUnavailable:
+                if not lost:
+                    raise ServiceUnavailable(
+                        "storage: no node can be reached; nothing was written"
+                    ) from None
+                answer = PublishAnswer(error=ApiError(503, 0, "no node can be reached"))
+            except Lost as error:
+                lost = True
+                answer = PublishAnswer(error=ApiError(503, 0, str(error)))
+            if answer.error is None:
+                return answer.seq
+            why = answer.error.description
+            code = answer.error.err_code
+            if code == WRONG_LAST_SEQUENCE:
+                raise _Moved(lost=lost)
+            if not _is_to_be_sent_again(answer.error):
+                raise ServiceUnavailable(f"storage: {Refused(answer.error)}")
+            if loop.time() + pause > deadline:
+                what = "it is not known whether this was written" if lost else "nothing was written"
+                raise ServiceUnavailable(f"storage: {why}; {what}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _send(self, messages: Sequence[NewMessage]) -> PublishAnswer:
+        if len(messages) == 1:
+            [message] = messages
+            return await publish(self._wire, message.subject, message.payload, _check(message))
+        return await publish_batch(
+            self._wire, [(each.subject, each.payload, _check(each)) for each in messages]
+        )
+
+    async def _find(self, plan: Plan) -> int | None:
+        """Return the sequence of a plan's last message, if it was stored after all."""
+        first = plan.messages[0]
+        history = await self._entities.history(first.subject, first.expected or 0)
+        event_id = plan.outcomes[0].event_ids[0]
+        for sequence, stored in history.events:
+            if stored.event_id == event_id:
+                return sequence + len(plan.messages) - 1
+        return None
+
+    async def _stored(self, plan: Plan, items: Sequence[Item], last: int) -> None:
+        """Tell what is stored now; then it may be answered."""
+        first = last - len(plan.messages) + 1
+        for subject, (index, known) in plan.after.items():
+            known.sequence = first + index
+            self._entities.note(subject, known)
+        self._counts.groups += 1
+        self._counts.appended_events += len(plan.messages)
+        await self._publisher.tell(self._events(plan, items, first))
+        for item, outcome in zip(items, plan.outcomes, strict=True):
+            snapshot = item.append.snapshot
+            if snapshot is not None:
+                sequence = plan.after[item.subject][1].sequence
+                await self._snapshots.keep(
+                    item.append, item.entity_id, outcome.entity_version, sequence, snapshot
+                )
+
+    def _events(self, plan: Plan, items: Sequence[Item], first: int) -> list[LogEvent]:
+        events: list[LogEvent] = []
+        position = first
+        for item, outcome in zip(items, plan.outcomes, strict=True):
+            append = item.append
+            swimlanes = self._catalogue.swimlanes(append.space)
+            swimlane = swimlane_of(append.entity_type, item.entity_id, swimlanes)
+            for event, event_id in zip(append.events, outcome.event_ids, strict=True):
+                events.append(
+                    LogEvent(
+                        position,
+                        event_id,
+                        append.space,
+                        append.entity_type,
+                        item.entity_id,
+                        event.event_type,
+                        event.event_data,
+                        event.metadata,
+                        swimlane,
+                        append.triggering_event_token,
+                    )
+                )
+                position += 1
+        return events
+
+
+def _check(message: NewMessage) -> dict[str, str]:
+    return {} if message.expected is None else {EXPECTED: str(message.expected)}
+
+
+def _is_to_be_sent_again(error: ApiError) -> bool:
+    """Whether nothing was stored, and it is worth trying again."""
+    return (
+        error.err_code in (SUBJECT_IN_PROCESS, TOO_MANY_OPEN, INCOMPLETE)
+        or error.code == 429
+        or (error.code == 503 and error.err_code != STORE_FAILED)
+    )
+
+
+def _outcome_of(task: asyncio.Task[Any]) -> Any:
+    """Return a task's result, or what it has raised, as an error that its caller is told."""
+    if task.cancelled():
+        return ServiceUnavailable("storage: the server was stopped; this may have been written")
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, EventuaryError):
+        return error
+    _log.error("an append failed unexpectedly; it may have been written", exc_info=error)
+    failure = ServiceUnavailable(
+        "an unexpected error; the log has it; it is not known whether this was written"
+    )
+    failure.__cause__ = error
+    return failure
