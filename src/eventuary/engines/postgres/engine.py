@@ -113,6 +113,12 @@ class PostgresEngine:
         """The position of the newest event that readers can see."""
         return self._publisher.head
 
+    async def newest_head(self) -> int:
+        """Ask the database, and read what is not known here yet."""
+        head = await self._reads.run(head_of)
+        await self._publisher.reach(head)
+        return head
+
     async def start(self, on_commit: Callable[[Committed], None]) -> None:
         """Connect, bring the schema up to date, take a server number, begin to follow the log.
 
