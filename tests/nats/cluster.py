@@ -39,8 +39,13 @@ class NatsCluster:
 
     @property
     def url(self) -> str:
-        """An engine's URL, without the name of a log; with what its promises are checked by."""
-        return "nats://" + ",".join(f"127.0.0.1:{node.client_port}" for node in self.nodes)
+        """An engine's URL of the log named ``eventuary``."""
+        return self.url_of("eventuary")
+
+    def url_of(self, name: str, *parameters: str) -> str:
+        """An engine's URL of a log; the system's user is in it unless ``parameters`` are given."""
+        hosts = ",".join(f"127.0.0.1:{node.client_port}" for node in self.nodes)
+        return f"nats://{hosts}/{name}?" + "&".join(parameters or ("system=system:secret",))
 
     def start(self) -> None:
         """Start all nodes, and return when streams can be made."""

@@ -24,7 +24,7 @@ def nats_cluster() -> Iterator[NatsCluster]:
 @pytest.fixture
 def nats_url(nats_cluster: NatsCluster) -> str:
     """An engine's URL, of a log that nobody else uses and that is not there yet."""
-    return f"{nats_cluster.url}/test-{next(_numbers)}"
+    return nats_cluster.url_of(f"test-{next(_numbers)}")
 
 
 @pytest.fixture

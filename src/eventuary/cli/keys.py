@@ -34,8 +34,8 @@ _EngineOption = Annotated[
         "--engine",
         envvar="EVENTUARY_ENGINE",
         metavar="URL",
-        help="Where the events, and the keys, are stored: [bold]sqlite:PATH[/] or "
-        "[bold]postgresql://…[/].",
+        help="Where the events, and the keys, are stored: [bold]sqlite:PATH[/], "
+        "[bold]postgresql://…[/] or [bold]nats://HOST,HOST,HOST[/].",
     ),
 ]
 
@@ -121,7 +121,8 @@ def _key_store(url: str, *, make: bool = False) -> KeyStore:
 
     Raises ConfigurationError.
     """
-    engine = open_engine(url)
+    # What could be lost is for the server to say: keys are stored whatever it is.
+    engine = open_engine(url, accept_data_loss=True)
     if not make and not engine.exists:
         raise ConfigurationError(
             f"engine: {shown(url)}: there is no database; name the server's with --engine or "

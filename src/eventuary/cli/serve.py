@@ -98,7 +98,8 @@ def serve(
         typer.Option(
             envvar="EVENTUARY_ENGINE",
             metavar="URL",
-            help="Where events are stored: [bold]sqlite:PATH[/] or [bold]postgresql://…[/].",
+            help="Where events are stored: [bold]sqlite:PATH[/], [bold]postgresql://…[/] or "
+            "[bold]nats://HOST,HOST,HOST[/].",
             rich_help_panel=_STORAGE,
         ),
     ] = DEFAULT_ENGINE,
@@ -110,6 +111,15 @@ def serve(
             rich_help_panel=_STORAGE,
         ),
     ] = DEFAULT_SWIMLANES,
+    accept_data_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-data-loss",
+            envvar="EVENTUARY_ACCEPT_DATA_LOSS",
+            help="Start on a NATS cluster though it could lose what it has acknowledged.",
+            rich_help_panel=_STORAGE,
+        ),
+    ] = False,
     api_key: Annotated[
         list[str] | None,
         typer.Option(
@@ -163,6 +173,7 @@ def serve(
             tls_cert=tls_cert,
             tls_key=tls_key,
             swimlanes=swimlanes,
+            accept_data_loss=accept_data_loss,
             limits=overlay(
                 Limits(),
                 (f"config: {config}: limits", tables.get("limits", {})),

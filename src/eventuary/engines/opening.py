@@ -20,9 +20,13 @@ _NATS = "nats://"
 MOST_SWIMLANES = 256
 
 
-def open_engine(url: str, *, swimlanes: int = DEFAULT_SWIMLANES) -> Engine:
+def open_engine(
+    url: str, *, swimlanes: int = DEFAULT_SWIMLANES, accept_data_loss: bool = False
+) -> Engine:
     """Return the engine that ``url`` names, not yet started.
 
+    ``accept_data_loss``: start though the storage could lose what it has acknowledged. Of the
+    engines JetStream alone asks for it: SQLite always syncs, PostgreSQL that does not is refused.
     Raises ConfigurationError for an unknown scheme, a missing path or a bad number of swimlanes.
     """
     if not 1 <= swimlanes <= MOST_SWIMLANES:
@@ -31,7 +35,7 @@ def open_engine(url: str, *, swimlanes: int = DEFAULT_SWIMLANES) -> Engine:
     if url.startswith(_POSTGRES):
         return _open_postgres(url, swimlanes)
     if url.startswith(_NATS):
-        return _open_jetstream(url, swimlanes)
+        return _open_jetstream(url, swimlanes, accept_data_loss=accept_data_loss)
     if scheme != "sqlite":
         raise ConfigurationError(
             f"engine: {shown(url)!r} has an unknown scheme; known: sqlite:PATH (as in "
@@ -62,7 +66,7 @@ def _open_postgres(url: str, swimlanes: int) -> Engine:
     return PostgresEngine(read_address(url), swimlanes=swimlanes)
 
 
-def _open_jetstream(url: str, swimlanes: int) -> Engine:
+def _open_jetstream(url: str, swimlanes: int, *, accept_data_loss: bool) -> Engine:
     address = read_address_of_nats(url)
     # Imported here: who keeps events elsewhere needs no client of NATS.
     try:
@@ -73,4 +77,4 @@ def _open_jetstream(url: str, swimlanes: int) -> Engine:
         raise ConfigurationError(
             "engine: JetStream needs nats-py: pip install 'eventuary[jetstream]'"
         ) from None
-    return JetStreamEngine(address, swimlanes=swimlanes)
+    return JetStreamEngine(address, swimlanes=swimlanes, accept_data_loss=accept_data_loss)

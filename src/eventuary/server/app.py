@@ -54,7 +54,11 @@ class Server:
         if settings.tls_cert is not None and settings.tls_key is not None:
             tls = load_tls(settings.tls_cert, settings.tls_key)
         local = is_loopback(settings.host)
-        engine = open_engine(settings.engine, swimlanes=settings.swimlanes)
+        engine = open_engine(
+            settings.engine,
+            swimlanes=settings.swimlanes,
+            accept_data_loss=settings.accept_data_loss,
+        )
         # Before anything is bound or made: a port in use must not hide it.
         if not (local or settings.api_keys or await asyncio.to_thread(_may_hold_keys, engine)):
             raise _keys_are_missing(settings.host)

@@ -42,6 +42,7 @@ FILE_KEYS = (
     "tls_cert",
     "tls_key",
     "swimlanes",
+    "accept_data_loss",
     "log_level",
 )
 FILE_TABLES = ("limits", "delivery")
@@ -62,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: Path | None = None
     #: Of spaces that hold nothing yet.
     swimlanes: int = DEFAULT_SWIMLANES
+    #: Start though the engine's storage could lose what it has acknowledged.
+    accept_data_loss: bool = False
     limits: Limits = Limits()
     delivery: DeliveryPolicy = DeliveryPolicy()
     log_level: str = "info"

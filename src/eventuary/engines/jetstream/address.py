@@ -1,9 +1,11 @@
 """The URL of a JetStream engine: the nodes of a cluster, and the name of a log.
 
-    nats://USER:PASSWORD@HOST1:PORT,HOST2:PORT,HOST3:PORT/NAME?replicas=3
+    nats://USER:PASSWORD@HOST1:PORT,HOST2:PORT,HOST3:PORT/NAME?replicas=3&system=USER:PASSWORD
 
 ``NAME`` (by default ``eventuary``) begins the names of the streams, so that several logs can share
-a cluster. ``replicas`` (by default 3) is how many copies new streams have. Without a port: 4222.
+a cluster. ``replicas`` (by default 3) is how many copies new streams have. ``system`` is a user of
+the cluster's system account, who may ask the nodes whether they sync (safety.py). Without a port:
+4222. A token in place of user and password is written alone, before the ``@``.
 """
 
 import re
@@ -23,6 +25,8 @@ MOST_REPLICAS = 5
 _SCHEME = "nats://"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSWORD = re.compile(r"(?<=://)([^/?#]*?):[^/?#]*@")
+_TOKEN = re.compile(r"(?<=://)[^/?#:]*@")
+_SYSTEM = re.compile(r"(?<=[?&])(system=[^&:]*):[^&]*")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -33,6 +37,8 @@ class Address(msgspec.Struct, frozen=True):
     password: str | None
     name: str
     replicas: int
+    #: A user of the system account, and the password.
+    system: tuple[str, str] | None
     shown: str
 
 
@@ -51,26 +57,35 @@ def read_address(url: str) -> Address:
             f"engine: {shown!r}: the name {name[:80]!r} is not 1 to 64 letters, digits, '-' or '_'"
         )
     replicas = DEFAULT_REPLICAS
+    system = None
     for parameter, value in parse_qsl(query, keep_blank_values=True):
-        if parameter != "replicas":
+        if parameter == "replicas":
+            if not value.isdecimal() or not 1 <= int(value) <= MOST_REPLICAS:
+                raise ConfigurationError(
+                    f"engine: replicas: {value[:80]!r} is outside 1..{MOST_REPLICAS}"
+                )
+            replicas = int(value)
+        elif parameter == "system":
+            who, mark, secret = value.partition(":")
+            if not who or not mark:
+                raise ConfigurationError("engine: system: write system=USER:PASSWORD")
+            system = (who, secret)
+        else:
             raise ConfigurationError(
-                f"engine: {shown!r} has an unknown parameter {parameter!r}; known: replicas"
+                f"engine: {shown!r} has an unknown parameter {parameter!r}; known: replicas, system"
             )
-        if not value.isdecimal() or not 1 <= int(value) <= MOST_REPLICAS:
-            raise ConfigurationError(
-                f"engine: replicas: {value[:80]!r} is outside 1..{MOST_REPLICAS}"
-            )
-        replicas = int(value)
     return Address(
         servers=servers,
         user=unquote(user) or None,
         password=unquote(password) if colon else None,
         name=name or DEFAULT_NAME,
         replicas=replicas,
+        system=system,
         shown=shown,
     )
 
 
 def hide_secrets(url: str) -> str:
     """Return the URL as people may see it."""
-    return _PASSWORD.sub(r"\1:***@", url)
+    url = _TOKEN.sub("***@", _PASSWORD.sub(r"\1:***@", url))
+    return _SYSTEM.sub(r"\1:***", url)

@@ -41,6 +41,7 @@ from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.jetstream.loading import Loader
 from eventuary.engines.jetstream.log import Log
 from eventuary.engines.jetstream.publishing import Publisher
+from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
 from eventuary.engines.jetstream.streams import info, last_sequence, make_streams
@@ -59,8 +60,9 @@ _Result = TypeVar("_Result")
 class JetStreamEngine:
     """Satisfies ``Engine``. As many as you like over one log."""
 
-    def __init__(self, address: Address, *, swimlanes: int) -> None:
+    def __init__(self, address: Address, *, swimlanes: int, accept_data_loss: bool = False) -> None:
         self._address = address
+        self._accept_data_loss = accept_data_loss
         self._default_swimlanes = swimlanes
         self._subjects = Subjects(address.name)
         self._wire: Wire
@@ -104,6 +106,16 @@ class JetStreamEngine:
         """The position of the newest event that readers can see."""
         return self._publisher.head
 
+    async def newest_head(self) -> int:
+        """Ask the stream's leader, and read what is not known here yet."""
+        wire, stream = self._wire, self._subjects.log_stream
+        try:
+            head = await persevere(wire, lambda: last_sequence(wire, stream))
+        except Refused as error:
+            raise ServiceUnavailable(f"storage: {error}") from error
+        await self._publisher.reach(head)
+        return head
+
     async def start(self, on_commit: Callable[[Committed], None]) -> None:
         """Connect, make the streams if they are not there, begin to follow the log.
 
@@ -113,7 +125,8 @@ class JetStreamEngine:
         subjects = self._subjects
         await wire.open()
         try:
-            await make_streams(wire, subjects, self._address)
+            streams = await make_streams(wire, subjects, self._address)
+            self._judge(await dangers(self._address, streams))
             self._cells = Cells(wire, subjects)
             await self._cells.prepare()
             ids = ServerIds(await self._cells.number(subjects.cell("number")))
@@ -272,6 +285,18 @@ class JetStreamEngine:
     ) -> asyncio.Future[None]:
         """Forget a dead letter."""
         return self._run(self._subscriptions.delete_dead_letter(space, subscriber_id, position))
+
+    def _judge(self, found: list[str]) -> None:
+        """Refuse a cluster that could lose events, unless that is accepted."""
+        if not found:
+            return
+        what = "; ".join(found)
+        if not self._accept_data_loss:
+            raise ConfigurationError(
+                f"engine: {self._address.shown}: events could be lost: {what}; set it right, or "
+                "start with --accept-data-loss"
+            )
+        _log.warning("events could be lost: %s", what)
 
     def _end(self, query: LogQuery) -> int:
         head = self._publisher.head

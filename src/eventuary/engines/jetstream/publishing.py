@@ -66,6 +66,7 @@ class Publisher:
         self._task: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
+        self._reached: dict[asyncio.Future[None], int] = {}
         #: The position of the newest event that has been told.
         self.head = head
 
@@ -80,6 +81,10 @@ class Publisher:
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        for reached in self._reached:
+            if not reached.done():
+                reached.set_exception(ServiceUnavailable("the server is shutting down"))
+        self._reached.clear()
 
     async def tell(self, events: list[LogEvent]) -> None:
         """This server has appended these: return when they are told."""
@@ -95,6 +100,14 @@ class Publisher:
         self._announce()
         self._hint(first - 1)
         await own.told
+
+    async def reach(self, position: int) -> None:
+        """Return when all up to ``position``, which is in the log, is told."""
+        if position > self.head:
+            reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._reached[reached] = position
+            self._hint(position)
+            await reached
 
     def _heard(self, said: bytes) -> None:
         if said.isdigit():
@@ -152,6 +165,11 @@ class Publisher:
         self.head = head
         self._known = max(self._known, head)
         self._on_commit(Committed(head, events))
+        for reached, position in list(self._reached.items()):
+            if position <= head:
+                del self._reached[reached]
+                if not reached.done():
+                    reached.set_result(None)
 
     def _announce(self) -> None:
         """Let the other servers know, soon and once for all that is appended until then."""

@@ -27,6 +27,7 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class _Configuration(msgspec.Struct, frozen=True):
+    name: str
     subjects: list[str] = []
     retention: str = ""
     storage: str = ""
@@ -41,11 +42,26 @@ class _Configuration(msgspec.Struct, frozen=True):
     metadata: dict[str, str] = {}
 
 
+class _Replica(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Cluster(msgspec.Struct, frozen=True):
+    leader: str = ""
+    replicas: list[_Replica] = []
+
+
 class StreamInfo(msgspec.Struct, frozen=True):
     """A stream as its leader describes it."""
 
     config: _Configuration
     state: _State
+    cluster: _Cluster = _Cluster()
+
+    @property
+    def nodes(self) -> set[str]:
+        """The names of the nodes that hold it; none of a node that is no cluster."""
+        return {self.cluster.leader, *(each.name for each in self.cluster.replicas)} - {""}
 
 
 _decode_info = msgspec.json.Decoder(StreamInfo).decode

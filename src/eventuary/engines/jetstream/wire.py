@@ -135,6 +135,12 @@ class Wire:
 
         await self._client.subscribe(subject, cb=on_message)
 
+    async def ask_all(self, subject: str, heard: Callable[[bytes], None]) -> None:
+        """Ask whoever hears it, and call ``heard`` with each answer from now on. Raises Lost."""
+        inbox = self._client.new_inbox()
+        await self.listen(inbox, heard)
+        await self.send(subject, b"", reply=inbox)
+
     async def say(self, subject: str, payload: bytes) -> None:
         """Say something that nobody answers, if the connection is there."""
         if self._client.is_connected:
