@@ -1,5 +1,6 @@
-"""PostgreSQL for delivery by several servers."""
+"""PostgreSQL and NATS for the tests of several servers over one storage."""
 
+from tests.nats.fixtures import nats_cluster, nats_url
 from tests.postgres.fixtures import postgres, postgres_url
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["nats_cluster", "nats_url", "postgres", "postgres_url"]

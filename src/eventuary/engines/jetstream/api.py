@@ -26,8 +26,8 @@ STORE_FAILED = 10077
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 
-#: Seconds for which what is no append is tried.
-PATIENCE = 5.0
+#: Seconds for which what is no append is tried: a new leader is elected in less.
+PATIENCE = 12.0
 
 #: Seconds until a question is asked again, at first and at most.
 _FIRST_PAUSE = 0.005
@@ -190,7 +190,7 @@ async def persevere(
             return await attempt()
         except (Lost, NotYet) as error:
             if loop.time() + pause > deadline:
-                raise ServiceUnavailable(f"storage: {error}; it may have been done") from error
+                raise ServiceUnavailable(f"storage: {error}") from error
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from eventuary.engines.engine import Committed
-from eventuary.engines.jetstream.api import Refused
+from eventuary.engines.jetstream.api import NotYet, Refused
 from eventuary.engines.jetstream.log import Log
 from eventuary.engines.jetstream.streams import last_sequence
 from eventuary.engines.jetstream.subjects import Subjects
@@ -187,5 +187,5 @@ class Publisher:
             await asyncio.sleep(_POLL_EVERY)
             try:
                 self._hint(await last_sequence(self._wire, self._subjects.log_stream))
-            except (Lost, Refused):
+            except (Lost, NotYet, Refused):
                 continue  # the next look tells

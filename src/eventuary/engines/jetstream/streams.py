@@ -6,6 +6,7 @@ from eventuary.engines.jetstream.address import Address
 from eventuary.engines.jetstream.api import (
     NAME_EXISTS,
     STREAM_NOT_FOUND,
+    NotYet,
     Refused,
     call,
     persevere,
@@ -78,9 +79,14 @@ async def info(wire: Wire, stream: str) -> StreamInfo | None:
 
 
 async def last_sequence(wire: Wire, stream: str) -> int:
-    """Return the sequence of a stream's last message, as its leader has it."""
+    """Return the sequence of a stream's last message, as its leader has it.
+
+    Raises NotYet when there is no such stream, Lost and Refused.
+    """
     found = await info(wire, stream)
-    return 0 if found is None else found.state.last_seq
+    if found is None:
+        raise NotYet(f"there is no stream {stream!r}")
+    return found.state.last_seq
 
 
 async def make_streams(wire: Wire, subjects: Subjects, address: Address) -> list[StreamInfo]:
@@ -112,7 +118,7 @@ def _configuration(name: str, prefix: str, replicas: int) -> dict[str, object]:
 async def _make(wire: Wire, configuration: dict[str, object], address: Address) -> StreamInfo:
     name = str(configuration["name"])
 
-    async def attempt() -> StreamInfo | None:
+    async def attempt() -> StreamInfo:
         found = await info(wire, name)
         if found is not None:
             return found
@@ -121,7 +127,11 @@ async def _make(wire: Wire, configuration: dict[str, object], address: Address) 
         except Refused as error:
             if error.code != NAME_EXISTS:
                 raise
-        return await info(wire, name)
+        # What one node has made another may not have heard of yet.
+        found = await info(wire, name)
+        if found is None:
+            raise NotYet(f"the stream {name!r} is not there")
+        return found
 
     try:
         found = await persevere(wire, attempt, _PATIENCE)
@@ -129,8 +139,6 @@ async def _make(wire: Wire, configuration: dict[str, object], address: Address) 
         raise ConfigurationError(
             f"engine: {address.shown}: the stream {name!r} can't be made: {error}"
         ) from error
-    if found is None:
-        raise ConfigurationError(f"engine: {address.shown}: the stream {name!r} was deleted")
     _check(found.config, name, configuration, address)
     return found
 

@@ -190,12 +190,9 @@ class Writer:
     async def _commit_in_turn(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
         certain = False
         while True:
-            plan = await self._planner.plan(items, certain=certain)
+            plan = await self._prepare(items, certain=certain)
             if plan.refusals:
                 return plan.refused()
-            self._check_sizes(plan)
-            for item in items:
-                await self._catalogue.register(item.append)
             try:
                 last = await self._publish(plan.messages)
             except _Moved as moved:
@@ -206,6 +203,18 @@ class Writer:
                 last = found
             await self._stored(plan, items, last)
             return list(plan.outcomes)
+
+    async def _prepare(self, items: Sequence[Item], *, certain: bool) -> Plan:
+        """Return a plan, refused or ready to be published."""
+        try:
+            plan = await self._planner.plan(items, certain=certain)
+            if not plan.refusals:
+                self._check_sizes(plan)
+                for item in items:
+                    await self._catalogue.register(item.append)
+        except ServiceUnavailable as error:
+            raise ServiceUnavailable(f"{error}; nothing was written") from error
+        return plan
 
     def _check_sizes(self, plan: Plan) -> None:
         """Raise BadRequest for what JetStream can't take in one step."""

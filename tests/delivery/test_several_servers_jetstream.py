@@ -1,0 +1,39 @@
+"""One subscriber's consumers on several servers over one NATS cluster: the same tests."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventuary.embedded import EmbeddedEventStore
+from eventuary.engines.jetstream.leasing import JetStreamLeasing
+from eventuary.engines.opening import open_engine
+from tests.delivery import test_several_servers as suite
+
+
+@pytest.fixture
+def lease_seconds() -> float:
+    """Longer than any machine is busy: only the tests of their end let leases end."""
+    return 60.0
+
+
+@pytest.fixture
+def postgres_url(nats_url: str) -> str:
+    """Those tests open engines of this URL, whatever it names."""
+    return nats_url
+
+
+@pytest.fixture
+async def stores(
+    nats_url: str, lease_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[EmbeddedEventStore]]:
+    monkeypatch.setattr(JetStreamLeasing, "lease_seconds", lease_seconds)
+    monkeypatch.setattr(suite, "PostgresLeasing", JetStreamLeasing)
+    async with contextlib.AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(EmbeddedEventStore(open_engine(nats_url)))
+            for _ in range(3)
+        ]
+
+
+globals().update({name: test for name, test in vars(suite).items() if name.startswith("test_")})

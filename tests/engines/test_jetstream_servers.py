@@ -1,0 +1,169 @@
+"""Several servers over one cluster: one log, one winner, one catalogue, ids that never meet."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventuary.engines.engine import Committed, Engine, LogQuery
+from eventuary.engines.opening import open_engine
+from eventuary.errors import Conflict, EntityExists, OptimisticLockError
+from eventuary.events import Append, Appended, EventType, LogEvent, NewEvent
+from tests.engines.contract import CREATED, ORDER, creation, update
+from tests.engines.waiting import reached
+from tests.nats.engines import started
+
+
+class Told:
+    """Three engines over one log, and what each was told of it."""
+
+    def __init__(self) -> None:
+        self.engines: list[Engine] = []
+        self.committed: list[list[Committed]] = []
+
+    def events(self, number: int) -> list[LogEvent]:
+        return [event for each in self.committed[number] for event in each.events or ()]
+
+
+@pytest.fixture
+async def servers(nats_url: str) -> AsyncIterator[Told]:
+    told = Told()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            told.committed.append([])
+            told.engines.append(
+                await stack.enter_async_context(started(nats_url, told.committed[-1]))
+            )
+        yield told
+
+
+async def test_servers_that_start_at_once_make_one_log(nats_url: str) -> None:
+    engines = [open_engine(nats_url) for _ in range(4)]
+    await asyncio.gather(*(engine.start(lambda committed: None) for engine in engines))
+    await asyncio.gather(*(engine.append(creation()) for engine in engines))
+    assert await engines[0].newest_head() == 4
+    await asyncio.gather(*(engine.stop() for engine in engines))
+
+
+async def test_all_are_told_one_log_without_gap_or_repeat(servers: Told) -> None:
+    """Single appends, batches and refusals at once, from three servers."""
+
+    async def write(number: int, engine: Engine) -> None:
+        for n in range(40):
+            made = await engine.append(creation(NewEvent("N", f"{number}-{n}")))
+            await asyncio.gather(
+                engine.append(update(made, CREATED, CREATED)),
+                engine.append(creation(CREATED, entity_id=f"shared-{n}")),
+                return_exceptions=True,
+            )
+
+    await asyncio.gather(*(write(*each) for each in enumerate(servers.engines)))
+    head = 3 * 40 * 3 + 40
+    for engine in servers.engines:
+        await reached(engine, head)
+    logged: list[LogEvent] = []
+    while len(logged) < head:
+        after = logged[-1].position if logged else 0
+        logged += (await servers.engines[0].read_log(LogQuery("default", after))).events
+    assert [event.position for event in logged] == list(range(1, head + 1))
+    for number in range(3):
+        assert servers.events(number) == logged
+    ids = [event.event_id for event in logged]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_what_one_server_has_answered_the_others_read(servers: Told) -> None:
+    """Whatever replica is asked: a load is never older than what was acknowledged before it."""
+    first, second, third = servers.engines
+    made = await first.append(creation())
+    for n in range(60):
+        made = await first.append(update(made, NewEvent("N", str(n))))
+        for other in (second, third):
+            entity = await other.load("default", ORDER, made.entity_id, None)
+            assert entity.events[-1].id == made.entity_version
+
+
+async def test_of_servers_that_saw_the_same_version_one_wins(servers: Told) -> None:
+    made = await servers.engines[0].append(creation())
+    for n in range(30):
+        outcomes = await asyncio.gather(
+            *(each.append(update(made, NewEvent("N", str(n)))) for each in servers.engines),
+            return_exceptions=True,
+        )
+        won = [each for each in outcomes if isinstance(each, Appended)]
+        assert len(won) == 1
+        assert sum(isinstance(each, OptimisticLockError) for each in outcomes) == 2
+        made = won[0]
+
+
+async def test_of_servers_that_create_the_same_entity_one_wins(servers: Told) -> None:
+    for n in range(20):
+        outcomes = await asyncio.gather(
+            *(each.append(creation(entity_id=f"one-{n}")) for each in servers.engines),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(each, Appended) for each in outcomes) == 1
+        assert sum(isinstance(each, EntityExists) for each in outcomes) == 2
+
+
+async def test_an_entity_goes_from_server_to_server(servers: Told) -> None:
+    made = await servers.engines[0].append(creation())
+    versions = [made.entity_version]
+    for n in range(30):
+        made = await servers.engines[n % 3].append(update(made))
+        versions.append(made.entity_version)
+    assert versions == sorted(versions)
+
+
+async def test_atomic_calls_of_several_servers_are_done_whole_or_not_at_all(servers: Told) -> None:
+    calls = [
+        engine.append_all(
+            [
+                creation(entity_id=f"a-{number}-{n}"),
+                creation(CREATED, CREATED, entity_id=f"b-{n}"),
+                creation(entity_id=f"c-{number}-{n}"),
+            ],
+            atomic=True,
+        )
+        for n in range(10)
+        for number, engine in enumerate(servers.engines)
+    ]
+    outcomes = await asyncio.gather(*calls)
+    done = [each for each in outcomes if all(isinstance(one, Appended) for one in each)]
+    refused = [each for each in outcomes if all(isinstance(one, Conflict) for one in each)]
+    assert (len(done), len(refused)) == (10, 20)
+    assert await servers.engines[0].newest_head() == 40
+    page = await servers.engines[0].read_log(LogQuery("default", 0))
+    assert len({event.entity_id for event in page.events}) == 30
+
+
+async def test_servers_wait_until_others_have_closed_batches(servers: Told) -> None:
+    """Together they would have more than 50 batches open, which JetStream refuses."""
+    outcomes = await asyncio.gather(
+        *(
+            engine.append(creation(*[CREATED] * 20))
+            for _ in range(150)
+            for engine in servers.engines
+        )
+    )
+    assert len(outcomes) == 450
+    assert await servers.engines[0].newest_head() == 9000
+
+
+async def test_names_of_one_server_are_known_to_the_others(servers: Told) -> None:
+    first, second, _ = servers.engines
+    await first.append(Append("new", "T", None, None, [NewEvent("E", "")]))
+    await reached(second, 1)
+    assert second.event_types("new") == [EventType("T", "E")]
+    [event] = (await second.read_log(LogQuery("new", 0))).events
+    assert event.swimlane < second.swimlanes("new") == 8
+
+
+async def test_a_head_that_another_server_has_moved_is_heard_at_once(servers: Told) -> None:
+    """Not only by the look once a second: ten in a row take less than ten looks."""
+    first, second, _ = servers.engines
+    async with asyncio.timeout(8.0):
+        for n in range(1, 11):
+            await first.append(creation())
+            await reached(second, n)
