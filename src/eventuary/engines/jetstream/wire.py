@@ -54,12 +54,21 @@ class _Question(msgspec.Struct, gc=False):
     answers: list[Msg] | None
 
 
+class _Client(Client):
+    """The client, with another parser of headers: half the time of a read of the log was theirs."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
+        return {name: value.strip() for name, colon, value in lines if colon}
+
+
 class Wire:
     """A connection that is made anew, to any node, whenever it breaks."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._client = Client()
+        self._client = _Client()
         self._loop: asyncio.AbstractEventLoop
         self._inbox = ""
         self._number = 0
