@@ -206,9 +206,11 @@ async def load_dead_letters(
 ) -> list[DeadLetterRecord]:
     """Return a subscription's dead letters, lowest position first."""
     rows = await connection.fetch(_DEAD_LETTERS, space, subscriber_id)
-    return [
-        DeadLetterRecord(*known, reason.decode(), parked_at) for *known, reason, parked_at in rows
-    ]
+    records = []
+    for row in rows:
+        *known, reason, parked_at = row
+        records.append(DeadLetterRecord(*[*known, reason.decode(), parked_at]))
+    return records
 
 
 async def count_dead_letters(connection: Connection) -> dict[tuple[str, str], int]:
