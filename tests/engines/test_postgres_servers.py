@@ -53,6 +53,15 @@ async def test_of_servers_that_update_one_version_one_wins(engines: list[Engine]
     assert sum(isinstance(each, EntityExists) for each in outcomes) == 60
 
 
+async def test_each_knows_at_once_what_another_has_committed(engines: list[Engine]) -> None:
+    """Who asks has been answered before: nothing may be left to a notification, or a poll."""
+    for number in range(30):
+        await engines[number % 3].append(creation())
+        asked = engines[(number + 1) % 3]
+        assert await asked.newest_head() == number + 1
+        assert asked.head >= number + 1
+
+
 async def test_an_entity_grows_by_all_servers_without_a_gap(engines: list[Engine]) -> None:
     """Each counts the entity on: what a server has read is what the next one has written."""
     first = await engines[0].append(creation(NewEvent("Counted", "0"), entity_id="counter"))

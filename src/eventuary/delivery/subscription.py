@@ -247,7 +247,7 @@ class Subscription:
 
         False: everybody has left, or the subscription ended, before that.
         """
-        head = self.dispatcher.engine.head
+        head = await self.dispatcher.engine.newest_head()
         while not await self._has_done(head):
             if not self.consumptions:
                 if not await self._is_consumed_elsewhere():

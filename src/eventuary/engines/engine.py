@@ -261,6 +261,12 @@ class Engine(Protocol):
     def head(self) -> int:
         """The position of the newest event that readers can see; 0 in an empty log."""
 
+    async def newest_head(self) -> int:
+        """Return the position of the newest event that any server has committed by now.
+
+        ``head`` is there, at least, when it returns. Raises ServiceUnavailable.
+        """
+
     async def start(self, on_commit: Callable[[Committed], None]) -> None:
         """Open the storage; from then on call ``on_commit``, on the loop, as the head moves.
 

@@ -62,10 +62,7 @@ from eventuary.events import Append, Appended, Entity, EntityEvent, EventType, N
 
 _log = logging.getLogger("eventuary.postgres")
 
-_PROBE = """
-INSERT INTO probes (server_no, probed_at) VALUES ($1, now())
-ON CONFLICT (server_no) DO UPDATE SET probed_at = excluded.probed_at
-"""
+_PROBE = "UPDATE servers SET name = name WHERE server_no = $1"
 
 
 class PostgresEngine:
@@ -114,6 +111,12 @@ class PostgresEngine:
         """The position of the newest event that readers can see."""
         return self._publisher.head
 
+    async def newest_head(self) -> int:
+        """Ask the database, and read what is not known here yet."""
+        head = await self._reads.run(head_of)
+        await self._publisher.reach(head)
+        return head
+
     async def start(self, on_commit: Callable[[Committed], None]) -> None:
         """Connect, bring the schema up to date, take a server number, begin to follow the log.
 
@@ -124,7 +127,7 @@ class PostgresEngine:
         self._reads = Lane(self._address, 2)
         self._loads = Lane(self._address, 3)
         self._writes = Lane(self._address, 1)
-        self._leases = Lane(self._address, 1)
+        self._leases = Lane(self._address, 2)  # a renewal does not wait for a look
         self.leasing = PostgresLeasing(self._leases)
         self._membership = Membership(self._writes)
         try:
@@ -251,7 +254,7 @@ class PostgresEngine:
         return self._catalogue.swimlanes(space)
 
     def probe(self) -> asyncio.Future[None]:
-        """Write this server's row of probes again."""
+        """Write this server's row again."""
 
         async def run(connection: Connection) -> None:
             await connection.execute(_PROBE, self._membership.ids.server_no)

@@ -87,6 +87,10 @@ class Publisher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        for future in self._reached:
+            if not future.done():
+                future.set_exception(ServiceUnavailable("the server is shutting down"))
+        self._reached.clear()
 
     async def _read_on(self) -> None:
         try:

@@ -77,6 +77,10 @@ class SqliteEngine:
         """The position of the newest event that readers can see."""
         return self._writer.head
 
+    async def newest_head(self) -> int:
+        """Return ``head``: nobody else commits."""
+        return self._writer.head
+
     async def start(self, on_commit: Callable[[Committed], None]) -> None:
         """Lock and open the file, upgrade its schema, start the threads.
 

@@ -14,7 +14,7 @@ from eventuary.views.mongodb.database import MongoDocument
 from eventuary.views.mongodb.stored_form import GUARD, NOT_STORABLE, Found, from_fields, to_bson
 from eventuary.views.view_event import UpdateFailed
 
-Write = InsertOne[RawBSONDocument] | ReplaceOne[RawBSONDocument]
+Write = InsertOne[Any] | ReplaceOne[Any]
 
 
 class Change(NamedTuple):
