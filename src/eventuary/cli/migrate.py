@@ -100,6 +100,10 @@ def migrate(
         )
     elif outcome.was_finished:
         typer.echo("It was finished before; nothing was written.")
+    elif clone:
+        typer.echo(
+            f"Finished: serve --engine {shown(target)}; it is a store of its own from now on."
+        )
     else:
         typer.echo(f"Finished: serve --engine {shown(target)}, and SOURCE no more.")
 
