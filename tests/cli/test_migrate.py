@@ -135,7 +135,7 @@ def test_differences_end_it_with_code_1(tmp_path: Path) -> None:
         ("oracle:x", "sqlite:b.db", "SOURCE: engine: 'oracle:x' has an unknown scheme"),
         ("sqlite:a.db", "file.db", "TARGET: engine: 'file.db' has an unknown scheme"),
         ("sqlite:a.db", "sqlite:a.db", "TARGET: is the same as SOURCE"),
-        ("sqlite:a.db", "sqlite:./a.db", "holds 1 events and is no copy of SOURCE"),
+        ("sqlite:a.db", "sqlite:./a.db", "holds 1 event and is no copy of SOURCE"),
         ("http://127.0.0.1:1", "sqlite:b.db", "SOURCE: 'http://127.0.0.1:1' is a server"),
         ("sqlite:text.db", "sqlite:b.db", "text.db: can't be opened as a database"),
         ("sqlite:empty.db", "sqlite:b.db", "there is no store in this database"),

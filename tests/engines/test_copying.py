@@ -9,11 +9,13 @@ import pytest
 from eventuary.engines.copying import Changes, SnapshotKey, Stored, StoredSnapshot, Target
 from eventuary.engines.engine import LogQuery
 from eventuary.engines.opening import open_engine
+from eventuary.engines.postgres.script import grants, schema_script
 from eventuary.engines.storing import open_stored, open_target
 from eventuary.errors import ConfigurationError
 from eventuary.events import Append, EventType, LogEvent
 from tests.engines.contract import APPROVED, CREATED, ORDER
 from tests.postgres.by_hand import is_waiting
+from tests.postgres.process import PostgresProcess
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -195,3 +197,28 @@ async def test_a_moment_sees_nothing_that_comes_later(url: str) -> None:
     assert [each.space for each in await stored.read_events(1, 2)] == ["new space"]
     await stored.close()
     await engine.stop()
+
+
+async def test_a_role_that_only_serves_may_read_and_make_nothing(
+    postgres: PostgresProcess, postgres_url: str
+) -> None:
+    schema = postgres_url.rpartition("=")[2]
+    owner = await asyncpg.connect(postgres.url)
+    await owner.execute(schema_script(schema))
+    await owner.execute(f"CREATE ROLE {schema}_reads LOGIN")
+    await owner.execute(
+        grants(schema).replace("-- GRANT", "GRANT").replace("eventuary_server", f"{schema}_reads")
+    )
+    await owner.close()
+    url = f"{postgres.url_of(f'{schema}_reads')}?schema={schema}"
+    target = open_target(url, "TARGET")
+    await target.open()
+    with pytest.raises(ConfigurationError, match=r"permission denied .* as the schema's owner"):
+        await target.begin("a source")
+    await target.close()
+    stored = open_stored(url, "SOURCE")
+    await stored.open()
+    assert await stored.hold() is None
+    async with stored.moment():
+        assert (await stored.head(), await stored.keys()) == (0, [])
+    await stored.close()

@@ -185,7 +185,7 @@ async def test_what_holds_something_else_is_no_target(pair: Pair) -> None:
     await fill(pair.source)
     async with started(pair.target) as engine:
         await engine.append(Append("default", ORDER, "another", None, [CREATED]))
-    with pytest.raises(ConfigurationError, match="holds 1 events and is no copy of SOURCE"):
+    with pytest.raises(ConfigurationError, match="holds 1 event and is no copy of SOURCE"):
         await copy(*pair)
     assert len((await look(pair.target)).events["default"]) == 1
 

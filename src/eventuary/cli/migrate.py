@@ -9,6 +9,7 @@ import typer
 
 from eventuary.cli.event_progress import EventProgress
 from eventuary.cli.failing import fail
+from eventuary.engines.copying import counted
 from eventuary.engines.opening import shown
 from eventuary.engines.storing import open_stored, open_target
 from eventuary.errors import ConfigurationError, EventuaryError
@@ -79,15 +80,14 @@ def migrate(
         raise typer.Exit(_INTERRUPTED) from None
     seconds = time.monotonic() - begun
     if not (only_verify or outcome.was_finished):
-        typer.echo(
-            f"Copied {outcome.copied:,} events in {seconds:.1f} s, comparing them included "
-            f"({outcome.copied / max(seconds, 0.001):,.0f} a second)."
-        )
+        rate = f" ({outcome.copied / seconds:,.0f} a second)" if outcome.copied else ""
+        events = counted(outcome.copied, "events")
+        typer.echo(f"Copied {events} in {seconds:.1f} s, comparing included{rate}.")
     if outcome.differences:
         _tell_differences(outcome)
     typer.echo(
         f"The same up to position {outcome.position}: "
-        + ", ".join(f"{number:,} {name}" for name, number in outcome.numbers.items())
+        + ", ".join(counted(number, name) for name, number in outcome.numbers.items())
         + "."
     )
     typer.echo(f"Digest of the log: {outcome.digest}")

@@ -164,9 +164,14 @@ def unfinished(shown: str, source: str) -> ConfigurationError:
     )
 
 
-def not_empty(shown: str, what: str) -> ConfigurationError:
+def counted(number: int, things: str) -> str:
+    """Return so many of something, as people say it: ``1 event``, ``2,000 events``."""
+    return f"{number:,} {things if number != 1 else things.removesuffix('s')}"
+
+
+def not_empty(shown: str, number: int, things: str) -> ConfigurationError:
     """Return why a store that holds something can't be the target of a migration."""
     return ConfigurationError(
-        f"TARGET: {shown} holds {what} and is no copy of SOURCE: name one that is empty, or not "
-        "there yet"
+        f"TARGET: {shown} holds {counted(number, things)} and is no copy of SOURCE: name "
+        "one that is empty, or not there yet"
     )

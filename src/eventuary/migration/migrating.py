@@ -32,12 +32,7 @@ from eventuary.migration.both import both
 from eventuary.migration.comparing import compare_events
 from eventuary.migration.digest import NOTHING
 from eventuary.migration.progress import Progress, Report
-from eventuary.migration.state import (
-    changes_of,
-    read_state,
-    snapshot_changes,
-    state_differences,
-)
+from eventuary.migration.state import copy_state, state_differences
 
 #: The moment begins when so few events are left, or after so many rounds over what came meanwhile.
 _FEW_EVENTS = 4_000
@@ -82,8 +77,7 @@ async def migrate(source: Stored, target: Target, *, clone: bool, report: Report
     async with source.moment():
         await copying.copy_events()
         head = copying.head
-        await _copy_state(source, target)
-        differences = await state_differences(source, target)
+        differences = await copy_state(source, target)
     compared = await compare_events(
         source,
         target,
@@ -201,12 +195,3 @@ class _Copying:
         new = {name: known[name] for name in known if name not in self._spaces}
         await self._target.write(Changes(spaces=new))
         self._spaces.update(new)
-
-
-async def _copy_state(source: Stored, target: Target) -> None:
-    """Write what differs beside events."""
-    changes = changes_of(await read_state(source), await read_state(target))
-    if changes:
-        await target.write(changes)
-    async for more in snapshot_changes(source, target):
-        await target.write(more)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from eventuary.engines.copying import Changes, Stored
+from eventuary.engines.copying import Changes, Stored, StoredSnapshot, Target
 from eventuary.engines.engine import DeadLetterRecord, KeyRecord, SubscriptionRecord
 
 _Key = TypeVar("_Key")
@@ -63,37 +63,64 @@ def changes_of(source: State, target: State) -> Changes:
     return changes
 
 
-async def snapshot_changes(source: Stored, target: Stored) -> AsyncIterator[Changes]:
-    """Return, page by page, which snapshots are to be written to ``target``.
+async def copy_state(source: Stored, target: Target) -> list[str]:
+    """Write what differs to ``target``; return what differs then, one line each: nothing.
 
-    None is ever deleted.
+    What was written is read again; what was found the same need not be.
     """
-    async for page in source.snapshots():
-        found = await target.find_snapshots([each.key for each in page])
-        differing = [each for each, other in zip(page, found, strict=True) if each != other]
-        if differing:
-            yield Changes(snapshots=differing)
+    changes = changes_of(await read_state(source), await read_state(target))
+    if changes:
+        await target.write(changes)
+    named = _state_differences(await read_state(source), await read_state(target))
+    async for differing in _differing_snapshots(source, target):
+        await target.write(Changes(snapshots=differing))
+        found = await target.find_snapshots([each.key for each in differing])
+        named += _named_snapshots(
+            [each for each, other in zip(differing, found, strict=True) if each != other]
+        )
+    return named + await _counted_snapshots(source, target)
 
 
 async def state_differences(source: Stored, target: Stored) -> list[str]:
     """Return what differs, one line each."""
-    expected, found = await read_state(source), await read_state(target)
-    named = [
-        *_named("space", expected.spaces, found.spaces),
-        *_named("subscription", expected.subscriptions, found.subscriptions),
-        *_named("dead letter", expected.dead_letters, found.dead_letters),
-        *_named("API key", expected.keys, found.keys),
+    named = _state_differences(await read_state(source), await read_state(target))
+    async for differing in _differing_snapshots(source, target):
+        named += _named_snapshots(differing)
+    return named + await _counted_snapshots(source, target)
+
+
+async def _differing_snapshots(
+    source: Stored, target: Stored
+) -> AsyncIterator[list[StoredSnapshot]]:
+    """Return, page by page, the snapshots that ``target`` lacks, or has in another version."""
+    async for page in source.snapshots():
+        found = await target.find_snapshots([each.key for each in page])
+        differing = [each for each, other in zip(page, found, strict=True) if each != other]
+        if differing:
+            yield differing
+
+
+def _named_snapshots(differing: Iterable[StoredSnapshot]) -> list[str]:
+    return [
+        f"snapshot {' '.join(each.key)}: at version {each.entity_version} in SOURCE, and another, "
+        "or none, in TARGET"
+        for each in differing
     ]
-    async for changes in snapshot_changes(source, target):
-        named += [
-            f"snapshot {' '.join(each.key)}: at version {each.entity_version} in SOURCE, and "
-            "another, or none, in TARGET"
-            for each in changes.snapshots
-        ]
-    numbers = await source.count_snapshots(), await target.count_snapshots()
-    if numbers[0] != numbers[1]:
-        named.append(f"snapshots: {numbers[0]} in SOURCE, {numbers[1]} in TARGET")
-    return named
+
+
+async def _counted_snapshots(source: Stored, target: Stored) -> list[str]:
+    """None is ever deleted: with those of the source the same, the numbers tell the rest."""
+    ours, theirs = await source.count_snapshots(), await target.count_snapshots()
+    return [] if ours == theirs else [f"snapshots: {ours} in SOURCE, {theirs} in TARGET"]
+
+
+def _state_differences(source: State, target: State) -> list[str]:
+    return [
+        *_named("space", source.spaces, target.spaces),
+        *_named("subscription", source.subscriptions, target.subscriptions),
+        *_named("dead letter", source.dead_letters, target.dead_letters),
+        *_named("API key", source.keys, target.keys),
+    ]
 
 
 def _by(key: Callable[[_Record], _Key], records: Iterable[_Record]) -> dict[_Key, _Record]:

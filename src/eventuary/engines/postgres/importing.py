@@ -115,7 +115,7 @@ class PostgresTarget(PostgresStored):
             for table, name in _THINGS:
                 number = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - names of ours
                 if number:
-                    raise not_empty(self.shown, f"{number} {name}")
+                    raise not_empty(self.shown, number, name)
             await connection.execute(
                 "INSERT INTO migration (source, verified, digest) VALUES ($1, 0, '')", source
             )

@@ -69,7 +69,7 @@ class SqliteTarget(SqliteStored):
             for table, name in _THINGS:
                 number = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of ours
                 if number:
-                    raise not_empty(self.shown, f"{number} {name}")
+                    raise not_empty(self.shown, number, name)
             connection.execute(
                 "INSERT INTO migration VALUES (?, 0, '', ?, NULL)", (source, ZERO_ID)
             )
