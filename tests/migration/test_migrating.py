@@ -1,6 +1,7 @@
 """What is copied, between each pair of engines; what is refused; what a comparison finds."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -213,6 +214,17 @@ async def test_an_unfinished_copy_is_no_source(pair: Pair, tmp_path: Path) -> No
         await copy(*pair)
     with pytest.raises(ConfigurationError, match=r"its own migration from .* is not finished"):
         await copy(pair.target, f"sqlite:{tmp_path / 'third.db'}")
+
+
+async def test_a_backup_is_copied_and_stays_as_it_is(tmp_path: Path) -> None:
+    await fill(f"sqlite:{tmp_path / 'served.db'}")
+    backup = tmp_path / "backup.db"
+    with contextlib.closing(sqlite3.connect(tmp_path / "served.db")) as database:
+        database.execute("VACUUM INTO ?", [str(backup)])
+    before = backup.read_bytes()
+    outcome = await copy(f"sqlite:{backup}", f"sqlite:{tmp_path / 'target.db'}")
+    assert (outcome.position, outcome.differences, outcome.served_by) == (188, [], None)
+    assert backup.read_bytes() == before
 
 
 async def test_an_empty_store_is_copied(pair: Pair) -> None:

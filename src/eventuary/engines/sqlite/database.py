@@ -71,7 +71,8 @@ def connect(path: Path, *, cache_bytes: int, read_only: bool = False) -> sqlite3
             f"{path}: is a database of another program; nothing was changed: choose another file"
         )
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    if not read_only:  # it would be written into the file
+        connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_LIMIT}")
     connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
