@@ -21,7 +21,8 @@ def measure(directory: Path, effort: Effort) -> list[Row]:
     database = PostgresProcess()
     database.start()
     try:
-        return _measure(directory, effort, database.url)
+        rows = _measure(directory, effort, database.url)
+        return [*rows, _measure_full(directory, effort, database.url)]
     finally:
         database.remove()
 
@@ -97,6 +98,30 @@ def _measure(directory: Path, effort: Effort, url: str) -> list[Row]:
         ),
     ]
     return [row for row in rows if row.theirs]
+
+
+def _measure_full(directory: Path, effort: Effort, url: str) -> Row:
+    """Measure a store of many events beside an empty one, in turn, in the same database."""
+    events = effort.stored_events * 2
+    to_full, to_empty = list[float](), list[float]()
+    with server(directory, engine=f"{url}?schema=old_store") as filled:
+        rate("load_http", filled.http, 1, 0.1, "create")  # the names of types
+    rate("fill_postgres", url, events)
+    with (
+        server(directory, engine=f"{url}?schema=old_store") as filled,
+        server(directory, engine=f"{url}?schema=new_store") as new,
+    ):
+        for _ in range(effort.rounds):
+            to_full.append(rate("load_http", filled.http, _CLIENTS, effort.seconds, "create"))
+            to_empty.append(rate("load_http", new.http, _CLIENTS, effort.seconds, "create"))
+    return Row(
+        work=f"PostgreSQL: create, {events:,} events stored",
+        ours=to_full,
+        unit="appends/s",
+        beside="an empty store in the same database",
+        theirs=to_empty,
+        target=0.85,
+    )
 
 
 def _both(first: Server, second: Server, seconds: float) -> list[float]:
