@@ -1,18 +1,40 @@
-"""Servers and shops for the acceptance tests: those that all share, and a test's own."""
+"""Servers and shops for the acceptance tests: those that all share, and a test's own.
+
+What a server must show is shown twice: by one over SQLite, and by three over one PostgreSQL.
+"""
 
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pytest
 
 from tests.acceptance.rest_client import Rest
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.service_process import ServiceProcess
+from tests.acceptance.several_servers import SeveralServers
 from tests.acceptance.shop import Shop
+from tests.postgres.fixtures import own_postgres, postgres, postgres_url
 
 _spaces = itertools.count(1)
+
+#: Of which tests, by their file, the servers are taken over PostgreSQL too: those that share
+#: one, and those that start their own.
+_SHARING = ("s1", "s2", "s3", "s4", "s6", "s7", "s8")
+_STARTING = ("s5", "s9", "p8")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let the tests of the server's rows run over each kind of servers."""
+    row = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
+    for fixture, rows in (("server", _SHARING), ("start", _STARTING)):
+        if row in rows and fixture in metafunc.fixturenames:
+            scope: Literal["session", "function"] = "session" if fixture == "server" else "function"
+            metafunc.parametrize(fixture, ["sqlite", "postgresql"], indirect=True, scope=scope)
+
+
+__all__ = ["own_postgres", "postgres", "postgres_url"]
 
 
 class Start(Protocol):
@@ -27,16 +49,22 @@ class Start(Protocol):
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """Start servers with these arguments; all end with the test, without a traceback logged."""
     servers: list[ServerProcess] = []
+    over_postgresql = getattr(request, "param", "") == "postgresql"
+    engine = request.getfixturevalue("postgres_url") if over_postgresql else ""
 
     def starting(
         *arguments: str,
         database: Path | None = None,
         environment: dict[str, str] | None = None,
     ) -> ServerProcess:
-        server = ServerProcess(tmp_path, *arguments, database=database, environment=environment)
+        server = (
+            SeveralServers(tmp_path, engine, *arguments, environment=environment)
+            if over_postgresql
+            else ServerProcess(tmp_path, *arguments, database=database, environment=environment)
+        )
         servers.append(server)
         return server.start()
 
@@ -46,9 +74,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     """A server that many tests share, each in a space of its own; none kills it."""
-    process = ServerProcess(tmp_path_factory.mktemp("shared")).start()
+    directory = tmp_path_factory.mktemp("shared")
+    process = ServerProcess(directory)
+    if getattr(request, "param", "") == "postgresql":
+        url = request.getfixturevalue("postgres").url
+        process = SeveralServers(directory, f"{url}?schema=shared")
+    process.start()
     yield process
     assert process.terminate() == 0
     process.close()

@@ -60,6 +60,11 @@ class ServerProcess:
         return self._process
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def url(self) -> str:
         """Where its HTTP side is."""
         match = _READY.fullmatch(self.ready_line)
