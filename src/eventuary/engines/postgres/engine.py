@@ -61,10 +61,7 @@ from eventuary.events import Append, Appended, Entity, EntityEvent, EventType, N
 
 _log = logging.getLogger("eventuary.postgres")
 
-_PROBE = """
-INSERT INTO probes (server_no, probed_at) VALUES ($1, now())
-ON CONFLICT (server_no) DO UPDATE SET probed_at = excluded.probed_at
-"""
+_PROBE = "UPDATE servers SET name = name WHERE server_no = $1"
 
 
 class PostgresEngine:
@@ -129,7 +126,7 @@ class PostgresEngine:
         self._reads = Lane(self._address, 2)
         self._loads = Lane(self._address, 3)
         self._writes = Lane(self._address, 1)
-        self._leases = Lane(self._address, 1)
+        self._leases = Lane(self._address, 2)  # a renewal does not wait for a look
         self.leasing = PostgresLeasing(self._leases)
         self._membership = Membership(self._writes)
         try:
@@ -255,7 +252,7 @@ class PostgresEngine:
         return self._catalogue.swimlanes(space)
 
     def probe(self) -> asyncio.Future[None]:
-        """Write this server's row of probes again."""
+        """Write this server's row again."""
 
         async def run(connection: Connection) -> None:
             await connection.execute(_PROBE, self._membership.ids.server_no)

@@ -1,7 +1,8 @@
 """Some connections that take jobs in turn: for everything but appends, which have a writer.
 
 Jobs read, or write what may be written twice: one whose connection was lost is done once more on
-another, so that a connection's end is no caller's trouble while the database is there.
+another, so that a connection's end is no caller's trouble while the database is there. So is one
+that was chosen to end a deadlock.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ _log = logging.getLogger("eventuary.postgres")
 
 #: Seconds until a job without an answer has lost its connection.
 _JOB_TIMEOUT = 30.0
+
+_MAY_BE, _IS_NOT = "what was to be written may have been", "nothing was written"
 
 _Result = TypeVar("_Result")
 
@@ -87,8 +90,9 @@ class Lane:
                 lost = is_lost(error, connection)
                 if lost:
                     line.drop()
-                if last or not lost or isinstance(error, TimeoutError):
-                    return unavailable(error, "it may have been done" if lost else "nothing was")
+                again = lost or isinstance(error, asyncpg.DeadlockDetectedError)
+                if last or not again or isinstance(error, TimeoutError):
+                    return unavailable(error, _MAY_BE if lost else _IS_NOT)
             except Exception as error:  # noqa: BLE001 - the lane must live, its caller be told
                 _log.exception("a statement failed unexpectedly")
                 failure = ServiceUnavailable("an unexpected error; the log has it")

@@ -55,7 +55,6 @@ _INSERTED = (
     "servers",
     "deliverers",
     "consumers",
-    "probes",
 )
 _UPDATED = (
     "event_types",
@@ -66,7 +65,6 @@ _UPDATED = (
     "servers",
     "deliverers",
     "consumers",
-    "probes",
 )
 _DELETED = (
     "subscriptions",
@@ -76,7 +74,6 @@ _DELETED = (
     "servers",
     "deliverers",
     "consumers",
-    "probes",
 )
 
 

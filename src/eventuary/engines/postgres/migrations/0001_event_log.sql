@@ -109,12 +109,6 @@ CREATE TABLE api_keys (
     created_at  bigint NOT NULL           -- milliseconds since the epoch
 );
 
--- Written by probes: can the storage take a write?
-CREATE TABLE probes (
-    server_no bigint PRIMARY KEY,
-    probed_at timestamptz NOT NULL
-);
-
 -- The turn to append, held until the end of the transaction: positions are given, and become
 -- visible, in one order. The key is this schema's own.
 CREATE FUNCTION take_turn() RETURNS void LANGUAGE sql AS $$

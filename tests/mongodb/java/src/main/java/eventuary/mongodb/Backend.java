@@ -10,14 +10,18 @@ import io.netty.channel.Channel;
 import io.netty.channel.embedded.EmbeddedChannel;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
  * One command at a time, and what it changes is in the journal before it is answered.
  *
- * <p>As a replica set it has transactions, one at a time: while one is open, the commands of others
- * wait for its end. Collections can't be made or dropped within one.
+ * <p>As a replica set it has transactions. Each command of one is carried out behind those before
+ * it, and all of that is undone again before anybody else's turn; the commit carries out all of it
+ * for good, unless others have changed a collection that it touched. Collections can't be made or
+ * dropped within one.
  */
 final class Backend extends MemoryBackend {
 
@@ -26,9 +30,6 @@ final class Backend extends MemoryBackend {
   private static final Set<String> READS =
       Set.of("find", "getMore", "killCursors", "count", "distinct", "aggregate", "ping",
           "listCollections", "listIndexes", "listDatabases", "buildInfo", "endSessions");
-
-  /** Milliseconds for which a command waits for the end of another's transaction. */
-  private static final long PATIENCE = 10_000;
 
   /** What drivers of today ask for at least; the backend's own versions say less. */
   private static final MongoVersion VERSION =
@@ -48,7 +49,11 @@ final class Backend extends MemoryBackend {
   private final Journal journal;
   private final String address;
   private final String replicaSet;
-  private Transaction open;
+
+  /** Open transactions, by session; and how often each collection was changed. */
+  private final Map<Object, Transaction> transactions = new HashMap<>();
+
+  private final Map<String, Long> changes = new HashMap<>();
 
   /** {@code replicaSet} may be null. */
   Backend(Journal journal, InetSocketAddress address, String replicaSet) throws IOException {
@@ -91,82 +96,84 @@ final class Backend extends MemoryBackend {
     }
   }
 
-  @Override
-  public void handleClose(Channel channel) {
-    synchronized (this) {
-      if (open != null && channel.equals(open.channel)) {
-        end(false);
-      }
-    }
-    super.handleClose(channel);
-  }
-
   private Document inTurn(Channel channel, Document command) {
-    String name = nameOf(command);
-    boolean within = Boolean.FALSE.equals(command.get("autocommit"));
-    boolean first = Boolean.TRUE.equals(command.get("startTransaction"));
-    if (!within || first) {
-      if (!waitForTurn()) {
-        return error(24, "LockTimeout", "a transaction of somebody else is open");
-      }
-    } else if (open == null
-        || !open.session.equals(command.get("lsid"))
-        || !open.number.equals(command.get("txnNumber"))) {
-      Document error = error(251, "NoSuchTransaction", "the transaction is not open");
-      return error.append("errorLabels", List.of("TransientTransactionError"));
+    if (Boolean.FALSE.equals(command.get("autocommit"))) {
+      return inTransaction(command);
     }
-    if (first) {
-      open = new Transaction(command.get("lsid"), command.get("txnNumber"));
-    }
-    if (within) {
-      open.channel = channel;
-    }
-    if (name.equals("commitTransaction") || name.equals("abortTransaction")) {
-      end(name.equals("commitTransaction"));
-      return new Document("ok", 1.0);
-    }
-    if (READS.contains(name)) {
+    if (READS.contains(nameOf(command))) {
       return carryOut(channel, command);
     }
     ByteBuf encoded = Journal.encoded(command);
-    if (open == null) {
-      Document answer = carryOut(channel, command);
-      journal.append(List.of(encoded));
-      return answer;
-    }
-    if (!WRITES.contains(name)) {
-      return error(263, "OperationNotSupportedInTransaction", name + " in a transaction");
-    }
-    open.keep(command, this::carryOut);
     Document answer = carryOut(channel, command);
-    open.commands.add(encoded);
+    changes.merge(Transaction.collectionOf(command), 1L, Long::sum);
+    journal.append(List.of(encoded));
     return answer;
   }
 
-  private boolean waitForTurn() {
-    long end = System.currentTimeMillis() + PATIENCE;
-    try {
-      while (open != null) {
-        long left = end - System.currentTimeMillis();
-        if (left <= 0) {
-          return false;
-        }
-        wait(left);
-      }
-    } catch (InterruptedException ended) {
-      return false;
+  private Document inTransaction(Document command) {
+    Object session = command.get("lsid");
+    if (Boolean.TRUE.equals(command.get("startTransaction"))) {
+      transactions.put(session, new Transaction(command.get("txnNumber")));
     }
-    return true;
+    Transaction open = transactions.get(session);
+    if (open == null || !open.number.equals(command.get("txnNumber"))) {
+      return passing(error(251, "NoSuchTransaction", "the transaction is not open"));
+    }
+    String name = nameOf(command);
+    if (name.equals("abortTransaction")) {
+      transactions.remove(session);
+      return new Document("ok", 1.0);
+    }
+    if (open.isOutdated(changes)) {
+      transactions.remove(session);
+      return passing(error(112, "WriteConflict", "others have changed what it touched"));
+    }
+    if (name.equals("commitTransaction")) {
+      transactions.remove(session);
+      return commit(open);
+    }
+    if (name.equals("getMore")) {
+      return carryOut(command);
+    }
+    if (!name.equals("find") && !WRITES.contains(name)) {
+      return error(263, "OperationNotSupportedInTransaction", name + " in a transaction");
+    }
+    open.touch(command, changes);
+    Document answer = behind(open, command);
+    if (answer.containsKey("writeErrors")) {
+      transactions.remove(session);
+    }
+    return answer;
   }
 
-  private void end(boolean commit) {
-    if (commit) {
-      journal.append(open.commands);
-    } else {
-      open.undo(this::carryOut);
+  /** Carries out a command behind those of its transaction, and lets nothing be left of it. */
+  private Document behind(Transaction open, Document command) {
+    Copies copies = new Copies(this::carryOut);
+    try {
+      for (ByteBuf before : open.commands) {
+        Document write = Journal.decoded(before.duplicate());
+        copies.keep(write);
+        carryOut(write);
+      }
+      if (!WRITES.contains(nameOf(command))) {
+        return carryOut(command);
+      }
+      copies.keep(command);
+      open.commands.add(Journal.encoded(command));
+      return carryOut(command);
+    } finally {
+      copies.putBack();
     }
-    open = null;
-    notifyAll();
+  }
+
+  private Document commit(Transaction open) {
+    for (ByteBuf each : open.commands) {
+      Document write = Journal.decoded(each.duplicate());
+      carryOut(write);
+      changes.merge(Transaction.collectionOf(write), 1L, Long::sum);
+    }
+    journal.append(open.commands);
+    return new Document("ok", 1.0);
   }
 
   private Document carryOut(Document command) {
@@ -191,6 +198,11 @@ final class Backend extends MemoryBackend {
 
   private static String nameOf(Document command) {
     return command.keySet().iterator().next();
+  }
+
+  /** An error after which the driver tries the whole transaction again. */
+  private static Document passing(Document error) {
+    return error.append("errorLabels", List.of("TransientTransactionError"));
   }
 
   private static Document error(int code, String name, String text) {

@@ -13,9 +13,6 @@ import java.nio.file.Path;
  */
 public final class Server {
 
-  /** A transaction lets others wait, in the threads of their connections. */
-  private static final int THREADS = 64;
-
   private Server() {}
 
   public static void main(String[] arguments) throws Exception {
@@ -24,7 +21,7 @@ public final class Server {
     String replicaSet = arguments.length > 2 ? arguments[2] : null;
     Journal journal = new Journal(Path.of(arguments[1]));
     MongoServer server = new MongoServer(new Backend(journal, address, replicaSet));
-    server.bind(address, 1, THREADS);
+    server.bind(address);
     System.out.println("ready");
     while (System.in.read() >= 0) {}
     server.shutdownNow();

@@ -2,56 +2,39 @@ package eventuary.mongodb;
 
 import de.bwaldvogel.mongo.bson.Document;
 import io.netty.buffer.ByteBuf;
-import io.netty.channel.Channel;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.UnaryOperator;
 
-/** What an open transaction has done, and what undoes it: the collections as they were. */
+/** What an open transaction has done so far, which nobody else sees, and what it has seen. */
 final class Transaction {
 
-  final Object session;
   final Object number;
+
+  /** Its writes, to be carried out when it is committed. */
   final List<ByteBuf> commands = new ArrayList<>();
 
-  /** The connection that it was heard of last: when that ends, it does. */
-  Channel channel;
+  /** The collections that it has touched, each with the change of it that was the last one then. */
+  private final Map<String, Long> seen = new HashMap<>();
 
-  private final Map<String, Document> before = new LinkedHashMap<>();
-
-  Transaction(Object session, Object number) {
-    this.session = session;
+  Transaction(Object number) {
     this.number = number;
   }
 
-  /** Keeps a collection as it is before the first write of the transaction in it. */
-  void keep(Document write, UnaryOperator<Document> carryOut) {
-    String database = (String) write.get("$db");
-    String collection = (String) write.get(write.keySet().iterator().next());
-    before.computeIfAbsent(
-        database + "." + collection,
-        name -> {
-          Document find = new Document("find", collection).append("batchSize", Integer.MAX_VALUE);
-          Document answer = carryOut.apply(find.append("$db", database));
-          Document insert = new Document("insert", collection);
-          insert.put("documents", ((Document) answer.get("cursor")).get("firstBatch"));
-          // By way of its encoded form: documents in memory change.
-          return Journal.decoded(Journal.encoded(insert.append("$db", database)));
-        });
+  /** Notes what a command touches. */
+  void touch(Document command, Map<String, Long> changes) {
+    String collection = Transaction.collectionOf(command);
+    seen.putIfAbsent(collection, changes.getOrDefault(collection, 0L));
   }
 
-  /** Lets all collections be as they were. */
-  void undo(UnaryOperator<Document> carryOut) {
-    for (Document insert : before.values()) {
-      Document all = new Document("q", new Document()).append("limit", 0);
-      Document delete = new Document("delete", insert.get("insert"));
-      delete.append("deletes", List.of(all)).append("$db", insert.get("$db"));
-      carryOut.apply(delete);
-      if (!((List<?>) insert.get("documents")).isEmpty()) {
-        carryOut.apply(insert);
-      }
-    }
+  /** Whether others have changed what it touched. */
+  boolean isOutdated(Map<String, Long> changes) {
+    return seen.entrySet().stream()
+        .anyMatch(each -> !each.getValue().equals(changes.getOrDefault(each.getKey(), 0L)));
+  }
+
+  static String collectionOf(Document command) {
+    return command.get("$db") + "." + command.get(command.keySet().iterator().next());
   }
 }
