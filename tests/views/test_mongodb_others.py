@@ -148,6 +148,22 @@ async def test_what_is_written_into_a_dropped_generation_is_not_left_there(
     await view.kept.close()
 
 
+async def test_two_at_once_change_what_generations_there_are(url: str) -> None:
+    """Neither change is lost, whichever comes first."""
+    one, other = (noting(url, lambda: None).kept for _ in range(2))
+    live = await one.open_live()
+    for _ in range(10):
+        number = await one.open_building()
+        await one.switch(number)
+        opened, _ = await asyncio.gather(one.open_building(), other.drop(live))
+        assert [each.number for each in await one.generations()] == [number, opened]
+        await asyncio.gather(one.drop(opened), other.open_live())
+        assert [each.number for each in await one.generations()] == [number]
+        live = number
+    await one.close()
+    await other.close()
+
+
 async def test_a_generation_is_dropped_with_what_the_view_has_no_more(url: str) -> None:
     """And what other views have stays, also of those whose names begin alike."""
     ledger, alike = Ledger(MongoDocuments(url)), Ledger(MongoDocuments(url), "ledger-2")
