@@ -133,16 +133,18 @@ class KeptInMongo:
                 return await self._attempt(number, steps, None)
             async with self._database.client.start_session() as session:
                 try:
-                    await session.with_transaction(
-                        lambda session: self._whole_attempt(number, steps, session)
-                    )
+                    async with await session.start_transaction():
+                        if await self._attempt(number, steps, session):
+                            raise _Conflict
                 except _Conflict:
                     return steps
+                except OperationFailure as error:
+                    # MongoDB's own word for a conflict. Where it is the connection that failed,
+                    # which has the same label, the error is another one.
+                    if not error.has_error_label("TransientTransactionError"):
+                        raise
+                    return steps
         return {}
-
-    async def _whole_attempt(self, number: int, steps: _Steps, session: AsyncClientSession) -> None:
-        if await self._attempt(number, steps, session):
-            raise _Conflict
 
     async def _attempt(
         self, number: int, steps: _Steps, session: AsyncClientSession | None
