@@ -176,4 +176,4 @@ def test_a_document_comes_back_as_it_was(document: Everything) -> None:
     found = Found.of(bson.decode(stored.raw))
     assert (found.key, found.applied, found.revision) == ("k", {"0": 7}, 1)
     assert found.fields is not None
-    assert from_fields(_everything, found.fields) == document
+    assert from_fields(_everything, "key", found.fields) == document
