@@ -42,6 +42,11 @@ class WorldOfServers(World):
         for each in self._stores:
             await each.stop()
 
+    async def finish(self, ending: str) -> None:
+        for each in self._stores:  # a lag is that of the log as a server knows it
+            await each.engine.newest_head()
+        await super().finish(ending)
+
 
 @pytest.fixture(autouse=True)
 def _leases_that_last(monkeypatch: pytest.MonkeyPatch) -> None:
