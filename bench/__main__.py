@@ -25,6 +25,7 @@ from bench import (
     full_store,
     memory,
     place_order,
+    postgres,
     views,
 )
 from bench.row import QUICK, Effort, Row, missed
@@ -39,6 +40,7 @@ _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
     "framework": framework.measure,
     "place_order": place_order.measure,
     "views": views.measure,
+    "postgres": postgres.measure,
 }
 
 

@@ -66,12 +66,15 @@ _READY = re.compile(r"Eventuary \S+ ready: http://\S+:(\d+) stomp://\S+:(\d+) ")
 
 
 @contextmanager
-def server(directory: Path) -> Iterator[Server]:
-    """Run the installed command on ``directory/eventuary.db``; it must end with exit code 0."""
+def server(directory: Path, *, engine: str | None = None) -> Iterator[Server]:
+    """Run the installed command on an engine, else on ``directory/eventuary.db``.
+
+    It must end with exit code 0.
+    """
     command = [
         *(str(Path(sys.executable).with_name("eventuary")), "serve"),
         *("--http-port", "0", "--stomp-port", "0"),
-        *("--engine", f"sqlite:{directory / 'eventuary.db'}"),
+        *("--engine", engine or f"sqlite:{directory / 'eventuary.db'}"),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

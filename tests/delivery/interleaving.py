@@ -56,11 +56,21 @@ class World:
         self.acknowledged: set[int] = set()
         self.appended: list[str] = []
         self.versions: dict[str, str] = {}
-        self.store: EmbeddedEventStore
+        self._store: EmbeddedEventStore
+
+    @property
+    def store(self) -> EmbeddedEventStore:
+        """The store, or one of those over the same database."""
+        return self._store
 
     async def open(self) -> None:
-        self.store = EmbeddedEventStore(open_engine(f"sqlite:{self._path}"), policy=POLICY)
-        await self.store.start()
+        """Start what there is."""
+        self._store = EmbeddedEventStore(open_engine(f"sqlite:{self._path}"), policy=POLICY)
+        await self._store.start()
+
+    async def close(self) -> None:
+        """End what there is, in good order."""
+        await self._store.stop()
 
     async def append(self, entity: int, events: int, event_type: str = "E") -> None:
         entity_id = f"entity-{entity}"
@@ -103,7 +113,7 @@ class World:
         self.pending.append((recorder, delivery))
 
     async def restart(self) -> None:
-        await self.store.stop()
+        await self.close()
         self.consumers.clear()
         self.pending.clear()
         await self.open()
@@ -130,7 +140,7 @@ class World:
         for event in log.events:
             assert event.position in self.first_seen[event.swimlane], "never delivered"
             assert event.position in self.acknowledged, "passed over without acknowledgement"
-        await self.store.stop()
+        await self.close()
 
 
 class Watched(Recorder):
@@ -149,32 +159,36 @@ class Watched(Recorder):
 async def play(script: list[tuple[str, int, int]], ending: str) -> None:
     """Play a script in a world of its own. Raises AssertionError when the law is broken."""
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder) / "e.db")
-        await world.open()
-        for verb, number, more in script:
-            if verb == "append":
-                await world.append(number, more)
-            elif verb == "unselected":
-                await world.append(number, more, "other")
-            elif verb == "join" and len(world.consumers) < 4:
-                await world.join()
-            elif verb in ("leave", "stall", "resume", "flush") and not world.consumers:
-                continue
-            elif verb == "leave":
-                await world.leave(number)
-            elif verb in ("acknowledge", "refuse"):
-                world.answer(more, good=verb == "acknowledge")
-            elif verb in ("stall", "resume"):
-                consumer = world.consumers[number % len(world.consumers)].consumer
-                assert consumer is not None
-                consumer.pause() if verb == "stall" else consumer.resume()
-            elif verb == "turn":
-                for _ in range(number):
-                    await asyncio.sleep(0.0005)
-            elif verb == "flush":
-                consumer = world.consumers[0].consumer
-                assert consumer is not None
-                await consumer.flush()
-            elif verb == "restart":
-                await world.restart()
-        await world.finish(ending)
+        await play_in(World(Path(folder) / "e.db"), script, ending)
+
+
+async def play_in(world: World, script: list[tuple[str, int, int]], ending: str) -> None:
+    """Play a script in a world that is not open yet."""
+    await world.open()
+    for verb, number, more in script:
+        if verb == "append":
+            await world.append(number, more)
+        elif verb == "unselected":
+            await world.append(number, more, "other")
+        elif verb == "join" and len(world.consumers) < 4:
+            await world.join()
+        elif verb in ("leave", "stall", "resume", "flush") and not world.consumers:
+            continue
+        elif verb == "leave":
+            await world.leave(number)
+        elif verb in ("acknowledge", "refuse"):
+            world.answer(more, good=verb == "acknowledge")
+        elif verb in ("stall", "resume"):
+            consumer = world.consumers[number % len(world.consumers)].consumer
+            assert consumer is not None
+            consumer.pause() if verb == "stall" else consumer.resume()
+        elif verb == "turn":
+            for _ in range(number):
+                await asyncio.sleep(0.0005)
+        elif verb == "flush":
+            consumer = world.consumers[0].consumer
+            assert consumer is not None
+            await consumer.flush()
+        elif verb == "restart":
+            await world.restart()
+    await world.finish(ending)

@@ -1,12 +1,18 @@
 """A reader for each test, in a folder of their own; and one whom many tests ask."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.docs.reader import Reader
+from tests.postgres.fixtures import postgres
+from tests.postgres.process import PostgresProcess
+
+__all__ = ["host", "postgres", "reader", "reader_with_postgres"]
 
 
 @pytest.fixture
@@ -14,6 +20,22 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     """Reads pages, and does what they say."""
     _look_for_programs()
     with Reader(tmp_path) as person:
+        yield person
+
+
+@pytest.fixture
+def reader_with_postgres(tmp_path: Path, postgres: PostgresProcess) -> Iterator[Reader]:
+    """Has a PostgreSQL on port 5432, as pages show it, with a database ``shop``."""
+    _look_for_programs()
+
+    async def make() -> None:
+        connection = await asyncpg.connect(postgres.url)
+        await connection.execute("CREATE ROLE eventuary LOGIN")
+        await connection.execute("CREATE DATABASE shop OWNER eventuary")
+        await connection.close()
+
+    asyncio.run(make())
+    with Reader(tmp_path, {"5432": postgres.port}) as person:
         yield person
 
 

@@ -11,6 +11,7 @@ import shlex
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,7 +39,8 @@ _LOOK_EVERY = 0.05
 class Reader:
     """One folder, its terminals and connections. ``with Reader(folder) as reader``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ports: Mapping[str, int] | None = None) -> None:
+        """``ports``: what other servers that a page shows stand for."""
         self.folder = folder
         self.http_port, self.stomp_port, *services = _free_ports(2 + len(_SERVICES))
         self._likeness = Likeness(
@@ -47,6 +49,7 @@ class Reader:
                 "61613": self.stomp_port,
                 "61614": self.stomp_port,
                 **dict(zip(_SERVICES, services, strict=True)),
+                **(ports or {}),
             }
         )
         self._terminals: dict[str, Terminal] = {}

@@ -23,7 +23,7 @@ def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    process = _process(tmp_path_factory)
+    process = started(tmp_path_factory)
     yield process.url
     process.close()
 
@@ -37,7 +37,7 @@ def mongodb_database(mongodb_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def replica_set_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoProcess]:
     """A server of ours that has transactions. Whoever kills it starts it again."""
-    process = _process(tmp_path_factory, "eventuary")
+    process = started(tmp_path_factory, "eventuary")
     yield process
     process.close()
 
@@ -51,7 +51,7 @@ def transactional_database(replica_set_process: MongoProcess) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mortal_mongodb_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoProcess]:
     """What ``mortal_mongodb`` runs."""
-    process = _process(tmp_path_factory)
+    process = started(tmp_path_factory)
     yield process
     process.close()
 
@@ -71,11 +71,12 @@ def _database(server: str) -> Iterator[str]:
         client.drop_database(name)
 
 
-def _process(directories: pytest.TempPathFactory, replica_set: str | None = None) -> MongoProcess:
+def started(directories: pytest.TempPathFactory, replica_set: str | None = None) -> MongoProcess:
+    """Start a server of ours. Skips, or fails, the test when none can be had here."""
     try:
         command = server_command()
     except Unavailable as unavailable:
-        reason = f"left out, as there is no MongoDB (MONGODB_URL is not set): {unavailable}"
+        reason = f"left out, as no MongoDB can be started: {unavailable}"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason.partition("\n")[0])

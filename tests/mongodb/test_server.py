@@ -1,8 +1,5 @@
 """The server holds what our tests take for granted of it."""
 
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +9,7 @@ from pymongo import InsertOne, MongoClient, ReplaceOne
 from pymongo.errors import AutoReconnect, BulkWriteError
 
 from tests.mongodb.database_url import database_url
+from tests.mongodb.fixtures import started
 from tests.mongodb.mongo_process import MongoProcess
 
 Document = dict[str, object]
@@ -103,24 +101,18 @@ def test_the_url_of_a_database(server: str, database: str) -> None:
     assert database_url(server, "d") == database
 
 
-@pytest.mark.parametrize(("ci", "code", "outcome"), [("false", 0, "SKIPPED"), ("true", 1, "ERROR")])
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("false", pytest.skip.Exception), ("true", pytest.fail.Exception)]
+)
 def test_without_a_server_tests_say_that_they_were_left_out(
-    tmp_path: Path, ci: str, code: int, outcome: str
+    ci: str,
+    outcome: type[BaseException],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A run of pytest on a machine without Java; where ``CI`` is ``true``, it fails."""
-    environment = {**os.environ, "CI": ci, "PATH": str(tmp_path)}
-    environment.pop("MONGODB_URL", None)
-    test = f"{__file__}::{test_an_unordered_bulk_does_all_that_can_be_done.__name__}"
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", test],
-        cwd=Path(__file__).parents[2],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert run.returncode == code, run.stdout
-    assert outcome in run.stdout
-    assert "left out, as there is no MongoDB (MONGODB_URL is not set): no java" in run.stdout
+    """On a machine without Java; where ``CI`` is ``true``, they fail."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="left out, as no MongoDB can be started: no java on this"):
+        started(tmp_path_factory)

@@ -5,11 +5,14 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
+import msgspec
 import pytest
 
+from eventuary.views import UnreadableDocument, View, ViewContext
 from eventuary.views.generation import Generation, GenerationRetired, GenerationState
 from eventuary.views.storage import DocumentStorage
 from eventuary.views.view_event import UpdateFailed
+from tests.views.events_by_hand import view_event
 from tests.views.ledger import (
     FIRST,
     AccountDocument,
@@ -23,6 +26,17 @@ from tests.views.ledger import (
 
 OPENED = Opened("b", "Ada")
 TEN = Paid("b", Decimal("10.00"))
+
+
+class NumberedBranch(msgspec.Struct, rename="camel"):
+    """A branch as another version of the code has it: its accounts are a text."""
+
+    branch_name: str
+    accounts: str = ""
+
+
+def _number(branch: NumberedBranch, _: Paid, __: ViewContext) -> None:
+    branch.accounts += "1"
 
 
 class DocumentStorageContract(ABC):
@@ -129,13 +143,28 @@ class DocumentStorageContract(ABC):
         assert (account.owner, account.balance) == ("Ada", Decimal("10.00"))
         assert await ledger.branch(live) == BranchDocument("b", 1, Decimal("10.00"))
 
-    @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b"])
+    @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b", "a\ud800b"])
     async def test_a_key_that_can_not_be_one_is_the_events_failure(
         self, ledger: Ledger, key: str
     ) -> None:
         live = await ledger.kept.open_live()
         with pytest.raises(UpdateFailed, match=r"key: .* of collection 'branches' is not text of"):
             await ledger.kept.apply(live, [ledger.event(1, Opened(key, "Ada"))])
+        assert await ledger.branches.get(key) is None
+
+    async def test_what_has_another_shape_by_now_is_named(
+        self, ledger: Ledger, storage: DocumentStorage
+    ) -> None:
+        live = await ledger.kept.open_live()
+        await ledger.kept.apply(live, [ledger.event(1, OPENED), ledger.event(2, TEN)])
+        view = View("ledger", storage)
+        branches = view.collection("branches", NumberedBranch)
+        branches.on(Paid, key=lambda event: event.branch)(_number)
+        said = r"'b' of collection 'branches' can't be read as NumberedBranch: .*; rebuild the view"
+        with pytest.raises(UnreadableDocument, match=said):
+            await view.kept.get(live, branches, "b")
+        with pytest.raises(UpdateFailed, match=said):
+            await view.kept.apply(live, [view_event(view, 3, TEN, "a")])
 
     async def test_keys_are_what_they_are(self, ledger: Ledger) -> None:
         live = await ledger.kept.open_live()

@@ -1,4 +1,4 @@
-"""The command ``eventuary``: ``serve``, ``keys``, ``schema`` and ``views``.
+"""The command ``eventuary``: ``serve``, ``keys``, ``migrate``, ``schema`` and ``views``.
 
 Whatever keeps a command from starting is one line on standard error, and exit code 2.
 """
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from eventuary.cli.keys import keys
+from eventuary.cli.migrate import migrate
 from eventuary.cli.schema import schema
 from eventuary.cli.serve import serve
 from eventuary.cli.views import views
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
+app.command()(migrate)
 app.add_typer(keys, name="keys")
 app.add_typer(schema, name="schema")
 app.add_typer(views, name="views")

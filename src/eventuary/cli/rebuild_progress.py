@@ -1,24 +1,11 @@
-"""How a rebuild shows how far it is: a bar on a terminal, a line now and then elsewhere."""
+"""How a rebuild shows how far it is, and what it waits for."""
 
-import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-
+from eventuary.cli.event_progress import EventProgress
 from eventuary.delivery.status import LAG_CAP
 from eventuary.views.rebuilding import Progress
-
-#: Seconds between two lines, where there is no terminal.
-_LINE_EVERY = 5.0
 
 
 class RebuildProgress:
@@ -26,29 +13,13 @@ class RebuildProgress:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="yellow"),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task: TaskID | None = None
-        self._begun = time.monotonic()
-        self._said_at = self._begun
-        self._said = ""
+        self._shown = EventProgress()
         #: Events that were applied.
         self.done = 0
 
     def __enter__(self) -> Self:
         """Begin to show."""
-        self._begun = self._said_at = time.monotonic()
-        self._bar.start()
+        self._shown.__enter__()
         return self
 
     def __exit__(
@@ -58,35 +29,18 @@ class RebuildProgress:
         trace: TracebackType | None,
     ) -> None:
         """Take it away."""
-        self._bar.stop()
+        self._shown.__exit__(kind, error, trace)
 
     def report(self, progress: Progress) -> None:
         """Show how far it is."""
         self.done = progress.done
-        now = time.monotonic()
-        rate = f"{progress.done / max(0.001, now - self._begun):,.0f}/s"
-        note = _note(progress)
-        if self._console.is_terminal:
-            if self._task is None:
-                self._task = self._bar.add_task(
-                    f"{self._name}.{progress.generation}", total=None, rate="", note=""
-                )
-            self._bar.update(
-                self._task,
-                completed=progress.done,
-                total=progress.done + progress.left,
-                rate=rate,
-                note=note,
-            )
-        elif now - self._said_at >= _LINE_EVERY or note != self._said:
-            self._said_at, self._said = now, note
-            more = "more than " if progress.left >= LAG_CAP else ""
-            self._console.print(
-                f"{self._name}: {progress.done:,} events done, {more}{progress.left:,} left, {rate}"
-                + (f"; {note}" if note else ""),
-                highlight=False,
-                soft_wrap=True,
-            )
+        self._shown.show(
+            f"{self._name}.{progress.generation}",
+            progress.done,
+            progress.left,
+            more="more than " if progress.left >= LAG_CAP else "",
+            note=_note(progress),
+        )
 
 
 def _note(progress: Progress) -> str:

@@ -50,6 +50,17 @@ def _clock() -> float:
     return time.monotonic()
 
 
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, at most so long, and clear it.
+
+    Not by ``asyncio.wait_for``: before Python 3.12 that can swallow a cancellation.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    event.clear()
+
+
 class Tenancy:
     """One per dispatcher whose engine shares its storage."""
 
@@ -135,9 +146,7 @@ class Tenancy:
         while True:
             if self._shared_ones():
                 await self._renew()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._renewal_wanted.wait(), _RENEW_EVERY)
-            self._renewal_wanted.clear()
+            await _wait(self._renewal_wanted, _RENEW_EVERY)
 
     async def _renew(self) -> None:
         asked = _clock()
@@ -176,9 +185,7 @@ class Tenancy:
 
     async def _go_on_looking(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look_wanted.wait(), _LOOK_EVERY)
-            self._look_wanted.clear()
+            await _wait(self._look_wanted, _LOOK_EVERY)
             try:
                 await self._look()
             except ServiceUnavailable:
@@ -206,6 +213,8 @@ class Tenancy:
         if tenure is not None and tenure.announced != now and now[1]:
             await self._leasing.want(subscription.space, subscription.subscriber_id, now[1])
             tenure.announced = now
+            if not self._is_open(subscription):
+                self._owe(subscription, [None])  # it was closed meanwhile: that may have come first
 
     async def _settle(
         self, subscription: "Subscription", shared: SharedSubscription | None
@@ -228,6 +237,8 @@ class Tenancy:
             if (present[number].epoch, present[number].holder) != (lease.epoch, self._me)
         )
         tenure.note_others(shared)
+        if tenure.announced != (self._me, shared.consumers.get(self._me)):
+            tenure.announced = None  # what was told is not what is known: tell it again
         consumers = {**shared.consumers, self._me: len(subscription.consumptions)}
         share = fair_shares(consumers, len(subscription.swimlanes))[self._me]
         more = share - subscription.sharing.kept

@@ -271,7 +271,8 @@ class Engine(Protocol):
         """Open the storage; from then on call ``on_commit``, on the loop, as the head moves.
 
         ``on_commit`` is called before the future of the append that moved the head is done.
-        Raises ConfigurationError when the storage can't be opened, or another server holds it.
+        Raises ConfigurationError when the storage can't be opened, another server holds it, or a
+        migration has begun it and is not finished (copying.py).
         """
 
     async def stop(self) -> None:

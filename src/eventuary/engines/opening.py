@@ -1,6 +1,6 @@
 """From an engine's URL to the engine: `sqlite:PATH`, `postgresql://…` or `nats://…`.
 
-A new engine adds its scheme here.
+A new engine adds its scheme here, and in storing.py if `eventuary migrate` can read and make it.
 """
 
 from pathlib import Path

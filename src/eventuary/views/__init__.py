@@ -3,7 +3,7 @@
 ``eventuary.views.sql`` keeps them in SQL databases, ``eventuary.views.mongodb`` in MongoDB.
 """
 
-from eventuary.views.collection import DELETE, Collection, Deletion
+from eventuary.views.collection import DELETE, Collection, Deletion, UnreadableDocument
 from eventuary.views.declaration import ViewStatus
 from eventuary.views.rebuilding import Progress, rebuild
 from eventuary.views.view import View
@@ -14,6 +14,7 @@ __all__ = [
     "Collection",
     "Deletion",
     "Progress",
+    "UnreadableDocument",
     "View",
     "ViewContext",
     "ViewStatus",

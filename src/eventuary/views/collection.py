@@ -21,6 +21,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 import msgspec
 
+from eventuary.errors import EventuaryError
 from eventuary.framework.event import AnyEvent
 from eventuary.views.names import check_collection_name
 from eventuary.views.view_context import ViewContext
@@ -34,6 +35,13 @@ _E3 = TypeVar("_E3", bound=AnyEvent)
 
 #: Characters of a document's key.
 MOST_KEY_CHARACTERS = 255
+
+
+class UnreadableDocument(EventuaryError):
+    """A stored document has not the shape of its class, which has changed: rebuild the view."""
+
+    code = "unreadable_document"
+    status = 500
 
 
 class Deletion(Enum):
@@ -118,17 +126,27 @@ class Collection(Generic[_D]):
     async def get(self, key: str) -> _D | None:
         """Read a document, of the view's live generation; None when there is none.
 
-        Raises ServiceUnavailable when the view's storage can't be reached.
+        Raises ServiceUnavailable when the view's storage can't be reached, and UnreadableDocument.
         """
-        return await self._get(self, key)
+        return await self._get(self, key) if _can_be_key(key) else None
 
     def new(self, key: str) -> _D:
         """Return a document that knows nothing but its key."""
         return self.document(key)  # type: ignore[call-arg]  # tried when it was declared
 
-    def decode(self, stored: bytes | str) -> _D:
-        """Return a document from its JSON."""
-        return self._decode(stored)
+    def decode(self, key: str, stored: bytes | str) -> _D:
+        """Return a document from its JSON. Raises UnreadableDocument."""
+        try:
+            return self._decode(stored)
+        except msgspec.MsgspecError as error:
+            raise self.unreadable(key, error) from error
+
+    def unreadable(self, key: str, error: BaseException) -> UnreadableDocument:
+        """Return what is raised for a stored document that has another shape."""
+        return UnreadableDocument(
+            f"{key[:80]!r} of collection {self.name!r} can't be read as {self.document.__name__}: "
+            f"{error}; rebuild the view"
+        )
 
 
 #: One event and what it does to one document.
@@ -157,13 +175,23 @@ def _key_of(event: ViewEvent[DocumentUpdate], update: DocumentUpdate) -> str:
         key = update.key(event.event)
     except Exception as error:
         raise UpdateFailed.of(event, error) from error
-    if not isinstance(key, str) or not 1 <= len(key) <= MOST_KEY_CHARACTERS or "\0" in key:
+    if not _can_be_key(key):
         raise UpdateFailed.of(
             event,
-            f"key: {str(key)[:80]!r} of collection {update.collection.name!r} is not text of 1 to "
+            f"key: {str(key)[:80]!a} of collection {update.collection.name!r} is not text of 1 to "
             f"{MOST_KEY_CHARACTERS} characters",
         )
     return key
+
+
+def _can_be_key(key: object) -> bool:
+    if not isinstance(key, str) or not 1 <= len(key) <= MOST_KEY_CHARACTERS or "\0" in key:
+        return False
+    try:
+        key.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def fold(collection: Collection[_D], key: str, document: _D | None, steps: list[Step]) -> _D | None:

@@ -61,7 +61,10 @@ class KeptDocuments(KeptView[DocumentUpdate], Protocol):
     """One view of documents in its storage."""
 
     async def get(self, number: int, collection: Collection[_D], key: str) -> _D | None:
-        """Read a document of a generation; None when there is none, or no such generation."""
+        """Read a document of a generation; None when there is none, or no such generation.
+
+        Raises UnreadableDocument.
+        """
 
 
 class DocumentStorage(Protocol):

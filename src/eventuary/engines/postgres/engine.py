@@ -51,6 +51,7 @@ from eventuary.engines.postgres.leasing import PostgresLeasing
 from eventuary.engines.postgres.loading import Loader
 from eventuary.engines.postgres.log import count_events, event_id_at, read_page
 from eventuary.engines.postgres.membership import Membership
+from eventuary.engines.postgres.migrated import check_is_finished
 from eventuary.engines.postgres.notifying import Notifier
 from eventuary.engines.postgres.publishing import Publisher
 from eventuary.engines.postgres.schema import bring_up_to_date, schema_version
@@ -136,6 +137,7 @@ class PostgresEngine:
                 await bring_up_to_date(connection, self._address)
                 channel = await channel_of(connection)
                 await self._membership.join(connection)
+                await check_is_finished(connection, self._address, self._membership.ids.server_no)
                 head = await head_of(connection)
                 await self._catalogue.load(connection)
             finally:

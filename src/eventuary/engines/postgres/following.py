@@ -92,8 +92,10 @@ class Follower:
         while True:
             async with asyncio.timeout(_POLL_TIMEOUT):
                 self._hint(await head_of(connection))
+            # Not by asyncio.wait_for: before Python 3.12 that can swallow a cancellation.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(gone.wait(), _POLL_EVERY)
+                async with asyncio.timeout(_POLL_EVERY):
+                    await gone.wait()
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._hint(int(str(payload)))

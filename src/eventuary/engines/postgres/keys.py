@@ -45,35 +45,13 @@ class PostgresKeyStore:
     def list_keys(self) -> list[KeyRecord]:
         """Return all keys, oldest first."""
 
-        async def run(connection: Connection) -> list[KeyRecord]:
-            return [
-                KeyRecord(
-                    key_id,
-                    secret_hash,
-                    msgspec.json.decode(spaces, type=tuple[str, ...]),
-                    read_only,
-                    created_at,
-                )
-                for key_id, secret_hash, spaces, read_only, created_at in (
-                    await connection.fetch(_LIST)
-                )
-            ]
-
-        return self._run(run)
+        return self._run(read_keys)
 
     def add_key(self, key: KeyRecord) -> None:
         """Store a key. Raises Conflict when its id is taken."""
 
         async def run(connection: Connection) -> None:
-            added = await connection.fetchval(
-                _ADD,
-                key.key_id,
-                key.secret_hash,
-                msgspec.json.encode(key.spaces).decode(),
-                key.read_only,
-                key.created_at,
-            )
-            if added is None:
+            if not await insert_key(connection, key):
                 raise Conflict(f"key {key.key_id!r} exists already; revoke it first")
 
         self._run(run)
@@ -107,3 +85,30 @@ class PostgresKeyStore:
                 await connection.close(timeout=2)
         except (*LOST, asyncpg.PostgresError) as error:
             raise unavailable(error) from error
+
+
+async def read_keys(connection: Connection) -> list[KeyRecord]:
+    """Return all keys, oldest first."""
+    return [
+        KeyRecord(
+            key_id,
+            secret_hash,
+            msgspec.json.decode(spaces, type=tuple[str, ...]),
+            read_only,
+            created_at,
+        )
+        for key_id, secret_hash, spaces, read_only, created_at in await connection.fetch(_LIST)
+    ]
+
+
+async def insert_key(connection: Connection, key: KeyRecord) -> bool:
+    """Write a key, unless its id is taken; returns whether it was written."""
+    added = await connection.fetchval(
+        _ADD,
+        key.key_id,
+        key.secret_hash,
+        msgspec.json.encode(key.spaces).decode(),
+        key.read_only,
+        key.created_at,
+    )
+    return added is not None

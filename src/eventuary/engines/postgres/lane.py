@@ -83,7 +83,8 @@ class Lane:
             except ServiceUnavailable as error:
                 return error
             try:
-                return await asyncio.wait_for(job.run(connection), _JOB_TIMEOUT)
+                async with asyncio.timeout(_JOB_TIMEOUT):
+                    return await job.run(connection)
             except EventuaryError as error:
                 return error
             except (*LOST, asyncpg.PostgresError) as error:

@@ -77,7 +77,7 @@ END
 
 _DEAD_LETTERS = """
 SELECT space, subscriber_id, swimlane, position, event_id, entity_type, entity_id, event_type,
-       attempts, convert_from(reason, 'UTF8'), parked_at
+       attempts, reason, parked_at
 FROM dead_letters JOIN subscriptions USING (subscription_no)
 WHERE space = $1 AND subscriber_id = $2 ORDER BY position
 """
@@ -206,7 +206,11 @@ async def load_dead_letters(
 ) -> list[DeadLetterRecord]:
     """Return a subscription's dead letters, lowest position first."""
     rows = await connection.fetch(_DEAD_LETTERS, space, subscriber_id)
-    return [DeadLetterRecord(*row) for row in rows]
+    records = []
+    for row in rows:
+        *known, reason, parked_at = row
+        records.append(DeadLetterRecord(*[*known, reason.decode(), parked_at]))
+    return records
 
 
 async def count_dead_letters(connection: Connection) -> dict[tuple[str, str], int]:

@@ -76,11 +76,13 @@ class Catalogue:
 
     # What follows is the writer's, inside a transaction.
 
-    def add_space(self, connection: sqlite3.Connection, name: str) -> Space:
-        """Return the space of this name; a new one is written."""
+    def add_space(
+        self, connection: sqlite3.Connection, name: str, swimlanes: int | None = None
+    ) -> Space:
+        """Return the space of this name; a new one is written. ``swimlanes`` None: the default."""
         known = self.spaces.get(name)
         if known is None:
-            known = Space(len(self.spaces) + 1, self.default_swimlanes)
+            known = Space(len(self.spaces) + 1, swimlanes or self.default_swimlanes)
             connection.execute(
                 "INSERT INTO spaces VALUES (?, ?, ?)", (known.number, name, known.swimlanes)
             )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,7 +71,8 @@ def connect(path: Path, *, cache_bytes: int, read_only: bool = False) -> sqlite3
             f"{path}: is a database of another program; nothing was changed: choose another file"
         )
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    if not read_only:  # it would be written into the file
+        connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_LIMIT}")
     connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
@@ -79,29 +81,46 @@ def connect(path: Path, *, cache_bytes: int, read_only: bool = False) -> sqlite3
     return connection
 
 
-def upgrade_schema(connection: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version: each migration in a transaction of its own.
+def known_schema(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema; 0: there is none.
 
     The version is SQLite's ``user_version``: the number of migrations applied.
     Raises ConfigurationError when a newer Eventuary has made the database.
     """
-    migrations = sorted(
-        (entry for entry in files(__package__).joinpath("migrations").iterdir()),
-        key=lambda entry: entry.name,
-    )
-    migrations = [entry for entry in migrations if entry.name.endswith(".sql")]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(migrations):
+    newest = len(_migrations())
+    if version > newest:
         raise ConfigurationError(
             f"the database has schema version {version}, this Eventuary knows up to "
-            f"{len(migrations)}: upgrade Eventuary"
+            f"{newest}: upgrade Eventuary"
         )
-    for number, migration in enumerate(migrations[version:], start=version + 1):
+    return version
+
+
+def upgrade_schema(connection: sqlite3.Connection) -> None:
+    """Bring the schema to the newest version: each migration in a transaction of its own.
+
+    Raises ConfigurationError when a newer Eventuary has made the database.
+    """
+    version = known_schema(connection)
+    for number, migration in enumerate(_migrations()[version:], start=version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{migration.read_text('utf-8')}\n"
             f"PRAGMA application_id = {_APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
+
+
+def _migrations() -> list[Traversable]:
+    """Return the files of the migrations in order; the first brings the schema to version 1."""
+    return sorted(
+        (
+            entry
+            for entry in files(__package__).joinpath("migrations").iterdir()
+            if entry.name.endswith(".sql")
+        ),
+        key=lambda entry: entry.name,
+    )
 
 
 class DatabaseLock:
@@ -112,21 +131,30 @@ class DatabaseLock:
         self._database = path
         self._descriptor: int | None = None
 
-    def __enter__(self) -> Self:
-        """Take the lock. Raises ConfigurationError when another process has it."""
+    def take(self) -> str | None:
+        """Take the lock; returns the number of the process that has it, if another one has."""
+        if self._descriptor is not None:
+            return None
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock_without_waiting(descriptor)
         except OSError:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
-            raise ConfigurationError(
-                f"{self._database}: held by another server (process {holder}); stop it, or "
-                "choose another database"
-            ) from None
+            return holder
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
+        return None
+
+    def __enter__(self) -> Self:
+        """Take the lock. Raises ConfigurationError when another process has it."""
+        holder = self.take()
+        if holder is not None:
+            raise ConfigurationError(
+                f"{self._database}: held by another server (process {holder}); stop it, or "
+                "choose another database"
+            )
         return self
 
     def __exit__(

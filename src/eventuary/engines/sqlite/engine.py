@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from eventuary.engines.copying import unfinished
 from eventuary.engines.engine import (
     AppendCounts,
     Committed,
@@ -33,6 +34,7 @@ from eventuary.engines.sqlite.database import (
 from eventuary.engines.sqlite.keys import SqliteKeyStore
 from eventuary.engines.sqlite.loading import load_entity, load_history
 from eventuary.engines.sqlite.log import count_events, read_page
+from eventuary.engines.sqlite.migrated import highest_copied_id, read_migration
 from eventuary.engines.sqlite.reader import Reader
 from eventuary.engines.sqlite.snapshots import store_snapshot
 from eventuary.engines.sqlite.writer import Several, Single, Statement, Writer
@@ -93,6 +95,9 @@ class SqliteEngine:
                 make_file(self._path)
                 writing = self._connect(_WRITER_CACHE_BYTES, read_only=False)
                 upgrade_schema(writing)
+                copied = read_migration(writing)
+                if copied is not None and copied.finished_at is None:
+                    raise unfinished(f"sqlite:{self._path}", copied.source)
                 self._catalogue = Catalogue(writing, self._default_swimlanes)
                 ids, head = _resume(writing)
                 reading = [self._connect(_READER_CACHE_BYTES, read_only=True) for _ in range(2)]
@@ -311,4 +316,4 @@ def _resume(connection: sqlite3.Connection) -> tuple[IdGenerator, int]:
         "SELECT position, event_id FROM events ORDER BY position DESC LIMIT 1"
     ).fetchone()
     head, event_id = last or (0, ZERO_ID)
-    return IdGenerator(node, after=event_id), head
+    return IdGenerator(node, after=max(event_id, highest_copied_id(connection))), head

@@ -26,38 +26,15 @@ class SqliteKeyStore:
         """Return all keys, oldest first."""
         try:
             with self._connect() as connection:
-                rows = connection.execute(
-                    "SELECT key_id, secret_hash, spaces, read_only, created_at FROM api_keys"
-                    " ORDER BY created_at, key_id"
-                ).fetchall()
+                return read_keys(connection)
         except sqlite3.Error as error:
             raise unavailable(error) from error
-        return [
-            KeyRecord(
-                key_id,
-                secret_hash,
-                msgspec.json.decode(spaces, type=tuple[str, ...]),
-                bool(read_only),
-                created_at,
-            )
-            for key_id, secret_hash, spaces, read_only, created_at in rows
-        ]
 
     def add_key(self, key: KeyRecord) -> None:
         """Store a key. Raises Conflict when its id is taken."""
         try:
             with self._connect() as connection:
-                connection.execute(
-                    "INSERT INTO api_keys (key_id, secret_hash, spaces, read_only, created_at)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (
-                        key.key_id,
-                        key.secret_hash,
-                        msgspec.json.encode(key.spaces).decode(),
-                        key.read_only,
-                        key.created_at,
-                    ),
-                )
+                insert_key(connection, key)
         except sqlite3.IntegrityError:
             raise Conflict(f"key {key.key_id!r} exists already; revoke it first") from None
         except sqlite3.Error as error:
@@ -72,3 +49,36 @@ class SqliteKeyStore:
             raise unavailable(error) from error
         if deleted.rowcount == 0:
             raise NotFound(f"there is no key {key_id!r}")
+
+
+def read_keys(connection: sqlite3.Connection) -> list[KeyRecord]:
+    """Return all keys, oldest first."""
+    rows = connection.execute(
+        "SELECT key_id, secret_hash, spaces, read_only, created_at FROM api_keys"
+        " ORDER BY created_at, key_id"
+    ).fetchall()
+    return [
+        KeyRecord(
+            key_id,
+            secret_hash,
+            msgspec.json.decode(spaces, type=tuple[str, ...]),
+            bool(read_only),
+            created_at,
+        )
+        for key_id, secret_hash, spaces, read_only, created_at in rows
+    ]
+
+
+def insert_key(connection: sqlite3.Connection, key: KeyRecord) -> None:
+    """Write a key."""
+    connection.execute(
+        "INSERT INTO api_keys (key_id, secret_hash, spaces, read_only, created_at)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (
+            key.key_id,
+            key.secret_hash,
+            msgspec.json.encode(key.spaces).decode(),
+            key.read_only,
+            key.created_at,
+        ),
+    )

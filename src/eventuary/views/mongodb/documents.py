@@ -21,7 +21,7 @@ from eventuary.views.mongodb.folding import Change, changes_of
 from eventuary.views.mongodb.generations import MongoGenerations
 from eventuary.views.mongodb.stored_form import Found, check_form, from_fields
 from eventuary.views.mongodb.writing import conflicts_of
-from eventuary.views.view_event import UpdateFailed, ViewEvent
+from eventuary.views.view_event import ViewEvent
 
 _D = TypeVar("_D")
 
@@ -106,12 +106,11 @@ class KeptInMongo:
                 {"_id": key}
             )
         fields = None if stored is None else Found.of(stored).fields
-        return None if fields is None else from_fields(collection, fields)
+        return None if fields is None else from_fields(collection, key, fields)
 
     async def apply(self, number: int, events: Sequence[ViewEvent[DocumentUpdate]]) -> None:
         """Apply a group."""
         steps: _Steps = steps_by_document(_each_once(events))
-        _check_keys(steps)
         await self._generations.check_fed(number)
         for _ in range(_MOST_ROUNDS):
             steps = await self._round(number, steps)
@@ -133,16 +132,18 @@ class KeptInMongo:
                 return await self._attempt(number, steps, None)
             async with self._database.client.start_session() as session:
                 try:
-                    await session.with_transaction(
-                        lambda session: self._whole_attempt(number, steps, session)
-                    )
+                    async with await session.start_transaction():
+                        if await self._attempt(number, steps, session):
+                            raise _Conflict
                 except _Conflict:
                     return steps
+                except OperationFailure as error:
+                    # MongoDB's own word for a conflict. Where it is the connection that failed,
+                    # which has the same label, the error is another one.
+                    if not error.has_error_label("TransientTransactionError"):
+                        raise
+                    return steps
         return {}
-
-    async def _whole_attempt(self, number: int, steps: _Steps, session: AsyncClientSession) -> None:
-        if await self._attempt(number, steps, session):
-            raise _Conflict
 
     async def _attempt(
         self, number: int, steps: _Steps, session: AsyncClientSession | None
@@ -221,15 +222,6 @@ def _each_once(
             last[event.swimlane] = event.position
             once.append(event)
     return once
-
-
-def _check_keys(steps: _Steps) -> None:
-    for name, of_collection in steps.items():
-        for key, of_document in of_collection.items():
-            if not _is_text(key):
-                raise UpdateFailed.of(
-                    of_document[0][0], f"key: {key[:80]!a} of collection {name!r} is not Unicode"
-                )
 
 
 def _is_text(key: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, ReplaceOne
 
-from eventuary.views.collection import Collection, Step, fold
+from eventuary.views.collection import Collection, Step, UnreadableDocument, fold
 from eventuary.views.mongodb.database import MongoDocument
 from eventuary.views.mongodb.stored_form import GUARD, NOT_STORABLE, Found, from_fields, to_bson
 from eventuary.views.view_event import UpdateFailed
@@ -100,8 +100,8 @@ def _document(collection: Collection[Any], found: Found | None, steps: list[Step
         return None
     fields: MongoDocument = found.fields
     try:
-        document: object = from_fields(collection, fields)
-    except Exception as error:
+        document: object = from_fields(collection, found.key, fields)
+    except UnreadableDocument as error:
         # It was stored by a program whose documents were of another form.
         raise UpdateFailed.of(steps[0][0], error) from error
     return document

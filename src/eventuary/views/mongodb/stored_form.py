@@ -51,9 +51,12 @@ class Found(NamedTuple):
         )
 
 
-def from_fields(collection: Collection[_D], fields: MongoDocument) -> _D:
-    """Return the document that has these fields. Raises msgspec.ValidationError."""
-    return msgspec.convert(fields, collection.document, str_keys=True)
+def from_fields(collection: Collection[_D], key: str, fields: MongoDocument) -> _D:
+    """Return the document that has these fields. Raises UnreadableDocument."""
+    try:
+        return msgspec.convert(fields, collection.document, str_keys=True)
+    except msgspec.MsgspecError as error:
+        raise collection.unreadable(key, error) from error
 
 
 def to_bson(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, SingletonThreadPool
 
@@ -48,7 +48,7 @@ class Database:
         try:
             self.engine = create_engine(database) if isinstance(database, str) else database
         except (SQLAlchemyError, ImportError) as error:
-            raise ConfigurationError(f"view: {database!r}: {error}") from None
+            raise ConfigurationError(f"view: {_shown(database)}: {error}") from None
         if isinstance(self.engine.pool, SingletonThreadPool):
             raise ConfigurationError(
                 "view: a SQLite database in memory is another one in each thread; write "
@@ -122,6 +122,16 @@ def first_line(error: BaseException) -> str:
     """Return what an error says, without the statement that SQLAlchemy adds."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause) else ''}"
+
+
+def _shown(database: str | Engine) -> str:
+    """Return a URL without its password."""
+    if not isinstance(database, str):
+        return repr(database)
+    try:
+        return repr(make_url(database).render_as_string(hide_password=True))
+    except SQLAlchemyError:
+        return "the URL"
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

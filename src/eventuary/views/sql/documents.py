@@ -25,6 +25,7 @@ from eventuary.views.collection import (
     Collection,
     DocumentUpdate,
     Step,
+    UnreadableDocument,
     fold,
     steps_by_document,
 )
@@ -115,7 +116,7 @@ class KeptInSql:
         stored = await self._database.read(
             lambda connection: _read_one(connection, statements, key)
         )
-        return None if stored is None else collection.decode(stored)
+        return None if stored is None else collection.decode(key, stored)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -202,15 +203,21 @@ class _Changes:
         self.deleted: list[dict[str, str]] = []
         for key, of_document in steps.items():
             before = stored.get(key)
-            document = fold(
-                collection, key, None if before is None else collection.decode(before), of_document
-            )
+            present = None if before is None else _decoded(collection, key, before, of_document)
+            document = fold(collection, key, present, of_document)
             if document is None:
                 if before is not None:
                     self.deleted.append({"key": key})
                 continue
             row = {"key": key, "json": _json_of(document, of_document)}
             (self.inserted if before is None else self.updated).append(row)
+
+
+def _decoded(collection: Collection[_D], key: str, stored: str, steps: list[Step]) -> _D:
+    try:
+        return collection.decode(key, stored)
+    except UnreadableDocument as error:
+        raise UpdateFailed.of(steps[0][0], error) from error
 
 
 def _json_of(document: object, steps: list[Step]) -> str:
