@@ -20,6 +20,8 @@ from tests.nats.cluster import NatsCluster
 from tests.nats.engines import started
 from tests.nats.node import Node
 
+pytestmark = pytest.mark.torture
+
 #: Entities that are appended to at the same time, each by one writer.
 _WRITERS = 12
 
