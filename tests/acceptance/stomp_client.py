@@ -24,6 +24,10 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", ":": "\\c"}
 _UNESCAPES = {escaped[1]: plain for plain, escaped in _ESCAPES.items()}
 
 
+class TryAgain(Exception):
+    """The server can't do it at this moment, and says so."""
+
+
 class ConnectionEnded(Exception):
     """The server closed the connection."""
 
@@ -156,7 +160,10 @@ class StompClient:
         name: str = "s",
         ack: str = "client-individual",
     ) -> str:
-        """Subscribe, wait for the receipt, and return the destination as it was sent."""
+        """Subscribe, wait for the receipt, and return the destination as it was sent.
+
+        Raises TryAgain.
+        """
         destination: dict[str, object] = {
             "subscriberId": subscriber_id,
             "entityTypesAndEvents": types,
@@ -170,6 +177,8 @@ class StompClient:
         receipt = f"subscribed-{self._receipts}"
         self.send("SUBSCRIBE", {"id": name, "destination": text, "ack": ack, "receipt": receipt})
         answer = self.receive()
+        if answer.headers.get("error") == "service_unavailable":
+            raise TryAgain(answer.headers["message"])
         assert answer.command == "RECEIPT", answer
         assert answer.headers["receipt-id"] == receipt
         return text

@@ -14,7 +14,7 @@ from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.rest_client import Event, Rest
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.several_servers import SeveralServers
-from tests.acceptance.stomp_client import ConnectionEnded, StompClient
+from tests.acceptance.stomp_client import ConnectionEnded, StompClient, TryAgain
 from tests.acceptance.waiting import wait_until
 from tests.postgres.process import PostgresProcess
 
@@ -51,7 +51,7 @@ class Consumer:
                 with StompClient(self._server.stomp_port) as client:
                     client.subscribe("several", {ENTITY_TYPE: EVENT_TYPES})
                     self._consume(client)
-            except (ConnectionEnded, OSError):
+            except (ConnectionEnded, TryAgain, OSError):
                 self._stop.wait(0.05)
             except BaseException as error:  # noqa: BLE001 - raised again by stop
                 self.failure = error
