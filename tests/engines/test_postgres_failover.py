@@ -28,12 +28,15 @@ class News:
     def __init__(self) -> None:
         self.head = 0
         self.entities: dict[int, str] = {}
+        self.wrong: list[str] = []
 
     def __call__(self, committed: Committed) -> None:
-        assert committed.head > self.head
+        if committed.head <= self.head:
+            self.wrong.append(f"{committed.head} is told behind {self.head}")
         if committed.events is not None:
             positions = [event.position for event in committed.events]
-            assert positions == list(range(self.head + 1, committed.head + 1))
+            if positions != list(range(self.head + 1, committed.head + 1)):
+                self.wrong.append(f"{positions} are told behind {self.head}")
             self.entities.update((event.position, event.entity_id) for event in committed.events)
         self.head = committed.head
 
@@ -48,6 +51,7 @@ async def started(*engines: Engine) -> AsyncIterator[list[News]]:
     finally:
         for engine in engines:
             await engine.stop()
+    assert not [each.wrong for each in told if each.wrong]
 
 
 class Writers:

@@ -32,6 +32,7 @@ async def engines(postgres_url: str, told: list[Told]) -> AsyncIterator[list[Eng
     yield engines
     for engine in engines:
         await engine.stop()
+    assert not [each.wrong for each in told if each.wrong]
 
 
 async def test_of_servers_that_update_one_version_one_wins(engines: list[Engine]) -> None:

@@ -107,7 +107,8 @@ class Publisher:
                     # It is on disk, so it is answered; readers find it there.
                     if not self._own:
                         return  # the next hint, within a second, tries again
-                    self._skip(self._own[0].before)
+                    if self._own[0].before > self.head:
+                        self._skip(self._own[0].before)
         except Exception:  # noqa: BLE001 - the next hint, within a second, tries again
             _log.exception("reading the log on failed unexpectedly")
         finally:
@@ -116,17 +117,21 @@ class Publisher:
     async def _read_up_to(self, target: int) -> None:
         if target - self.head > _MOST_TOLD:
             await self._lane.run(self._catalogue.load)
-            self._skip(target)
+            if target > self.head:
+                self._skip(target)
             return
         after = self.head
         events = await self._lane.run(
             lambda connection: read_stretch(connection, self._catalogue, after, target, _PAGE)
         )
-        if not events:
+        # Meanwhile this server may have been told that some of it is its own, and have told it.
+        news = [event for event in events if event.position > self.head]
+        if news:
+            self._tell(news[-1].position, news)
+        elif not events:
             raise ServiceUnavailable(
                 f"storage: the log ends at {after}, though it was at {target} before"
             )
-        self._tell(events[-1].position, events)
 
     def _tell_own(self) -> None:
         """Tell this server's own commits that are next, and answer those that are told."""
