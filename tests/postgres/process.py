@@ -26,6 +26,9 @@ with warnings.catch_warnings():
 _VERSION = int(os.environ.get("EVENTUARY_TEST_POSTGRES", "18"))
 _BINARIES = POSTGRES_VERSIONS[_VERSION]
 
+#: Ends a server whose test process has died without ending it: the pipe that it reads then ends.
+_WATCH = 'read line || { kill -QUIT "$1"; sleep 1; rm -rf "$2"; }'
+
 #: Seconds until a server that has not started, or ended, never will.
 _DEADLINE = 60.0
 
@@ -40,6 +43,7 @@ class PostgresProcess:
         self._data.mkdir()
         self._log = self._directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         wheel = get_server(self._data, start=False, cleanup_mode=None, postgres_version=_VERSION)
         wheel.ensure_pgdata_inited()
@@ -65,6 +69,7 @@ class PostgresProcess:
                 assert time.monotonic() < deadline, self._log.read_text()
                 time.sleep(0.02)
             # After a kill its children take a moment to end, and until then it refuses to start.
+            self._end(signal.SIGQUIT)
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.05)
 
@@ -103,6 +108,11 @@ class PostgresProcess:
             self._process = subprocess.Popen(  # type: ignore[call-overload]  # options by name
                 command, stdout=log, stderr=log, cwd="/", start_new_session=True, **as_user
             )
+        self._watcher = subprocess.Popen(
+            ["sh", "-c", _WATCH, "watch", str(self._process.pid), str(self._directory)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -118,3 +128,6 @@ class PostgresProcess:
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, number)
             self._process.wait(_DEADLINE)
+        if self._watcher is not None:
+            self._watcher.communicate(b"it has ended\n", _DEADLINE)
+            self._watcher = None
