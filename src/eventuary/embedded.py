@@ -110,7 +110,7 @@ class EmbeddedEventStore:
         """Open the engine. Raises ConfigurationError."""
         if self._open:
             raise ConfigurationError("the event store is open already")
-        await self.engine.start(self._committed)
+        await self.engine.start(self._committed, self._dispatcher.wants_events)
         self._stopping = False
         self._dispatcher.start()
         self._open = True

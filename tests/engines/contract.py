@@ -356,6 +356,9 @@ class EngineContract(ABC):
         only = await chosen(LogQuery("default", 0, entity_types=frozenset(["T0"])))
         assert {entity_type for entity_type, _ in only} == {"T0"}
         assert len(only) == 20
+        named = await chosen(LogQuery("default", 0, event_types=frozenset(["E1", "E9"])))
+        assert set(named) == {("T0", "E1"), ("T1", "E1")}
+        assert len(named) == 13
         assert await chosen(LogQuery("default", 0, types=frozenset([EventType("T9", "E9")]))) == []
         assert len(await chosen(LogQuery("default", 0, until=10))) == 10
         lanes = frozenset([1, 5])

@@ -160,6 +160,25 @@ async def test_names_of_one_server_are_known_to_the_others(servers: Told) -> Non
     assert event.swimlane < second.swimlanes("new") == 8
 
 
+async def test_while_nobody_wants_events_those_of_others_are_not_read(nats_url: str) -> None:
+    told: list[Committed] = []
+    one, other = open_engine(nats_url), open_engine(nats_url)
+    await one.start(told.append, lambda: False)
+    await other.start(lambda committed: None)
+    for number in range(12):
+        await other.append(creation(NewEvent(f"E{number}", "{}")))
+        if number % 3 == 0:
+            await one.append(creation(NewEvent("Own", "{}")))
+    assert await one.newest_head() == one.head == 16
+    assert [event.event_type for each in told for event in each.events or ()] == ["Own"] * 4
+    heads = [each.head for each in told]
+    assert heads == sorted(set(heads))
+    page = await one.read_log(LogQuery("default", 0, event_types=frozenset(["E11"])))
+    assert [event.event_type for event in page.events] == ["E11"]
+    await one.stop()
+    await other.stop()
+
+
 async def test_a_head_that_another_server_has_moved_is_heard_at_once(servers: Told) -> None:
     """Not only by the look once a second: ten in a row take less than ten looks."""
     first, second, _ = servers.engines

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventuary.engines.engine import Engine, LogQuery
+from eventuary.engines.engine import Committed, Engine, LogQuery
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.event_ids import EventIds
 from eventuary.errors import EntityExists, OptimisticLockError
@@ -159,6 +159,30 @@ async def test_a_far_head_is_left_to_be_paged(
     assert heads[-1] == (101, False)
     await behind.stop()
     await ahead.stop()
+
+
+async def test_while_nobody_wants_events_those_of_others_are_not_read(postgres_url: str) -> None:
+    """Each event is told without being read; who then asks by a new name finds all of it."""
+    one, other = open_engine(postgres_url), open_engine(postgres_url)
+    told: list[Committed] = []
+    await one.start(told.append, lambda: False)
+    await other.start(lambda committed: None)
+    own = 0
+    for number in range(20):
+        await other.append(creation(NewEvent(f"E{number}", "{}")))
+        if number % 3 == 0:
+            await one.append(creation(NewEvent("Own", "{}")))
+            own += 1
+    head = await one.newest_head()
+    assert head == one.head == 20 + own
+    events = [event.event_type for each in told for event in each.events or ()]
+    assert events == ["Own"] * own
+    heads = [each.head for each in told]
+    assert heads == sorted(set(heads))
+    page = await one.read_log(LogQuery("default", 0, event_types=frozenset(["E19"])))
+    assert [event.event_type for event in page.events] == ["E19"]
+    await one.stop()
+    await other.stop()
 
 
 async def test_ids_of_an_entity_grow_though_clocks_differ(engines: list[Engine]) -> None:

@@ -118,6 +118,10 @@ class Dispatcher:
         for consumption in touched:
             consumption.hand_over()
 
+    def wants_events(self) -> bool:
+        """Whether there is anybody to whom what happens now could be delivered."""
+        return bool(self._open)
+
     # ── Subscriptions ─────────────────────────────────────────────────────────────────────────
 
     async def subscribe(

@@ -38,6 +38,8 @@ class LogQuery(msgspec.Struct, frozen=True):
     types: frozenset[EventType] | None = None
     #: Only events of these entity types, whatever their event type; None: no such filter.
     entity_types: frozenset[str] | None = None
+    #: Only events whose event type has one of these names, whatever their entity type; None: all.
+    event_types: frozenset[str] | None = None
     #: Only events of entities in these swimlanes; None: all.
     swimlanes: frozenset[int] | None = None
     #: At most this many events.
@@ -267,10 +269,16 @@ class Engine(Protocol):
         ``head`` is there, at least, when it returns. Raises ServiceUnavailable.
         """
 
-    async def start(self, on_commit: Callable[[Committed], None]) -> None:
+    async def start(
+        self,
+        on_commit: Callable[[Committed], None],
+        wants_events: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Open the storage; from then on call ``on_commit``, on the loop, as the head moves.
 
         ``on_commit`` is called before the future of the append that moved the head is done.
+        ``wants_events`` says whether anybody would use the events of other servers now: when nobody
+        would, they need not be read to be told.
         Raises ConfigurationError when the storage can't be opened, another server holds it, or a
         migration has begun it and is not finished (copying.py).
         """
@@ -327,7 +335,7 @@ class Engine(Protocol):
         """Count the events that a query selects, ignoring its limits; stop at ``cap``."""
 
     def event_types(self, space: str) -> list[EventType]:
-        """Return the event types that occur in a space."""
+        """Return the event types that occur in a space, as far as this server has read the log."""
 
     def swimlanes(self, space: str) -> int:
         """Return how many swimlanes the space has, or will have with its first event."""

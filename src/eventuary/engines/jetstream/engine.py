@@ -116,7 +116,11 @@ class JetStreamEngine:
         await self._publisher.reach(head)
         return head
 
-    async def start(self, on_commit: Callable[[Committed], None]) -> None:
+    async def start(
+        self,
+        on_commit: Callable[[Committed], None],
+        wants_events: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Connect, make the streams if they are not there, begin to follow the log.
 
         Raises ConfigurationError.
@@ -135,7 +139,7 @@ class JetStreamEngine:
             self._entities = Entities(wire, subjects)
             self._log = Log(wire, subjects, self._catalogue, self._entities)
             head = await persevere(wire, lambda: last_sequence(wire, subjects.log_stream))
-            self._publisher = Publisher(wire, subjects, self._log, head, on_commit)
+            self._publisher = Publisher(wire, subjects, self._log, head, on_commit, wants_events)
             await self._publisher.start()
         except (EventuaryError, Lost, Refused) as error:
             await wire.close()

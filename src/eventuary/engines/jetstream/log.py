@@ -55,8 +55,8 @@ class Log:
             first = part[-1].position + 1
         return events
 
-    async def pass_over(self) -> None:
-        """Events are passed over: learn the names that occur in them."""
+    async def learn_names(self) -> None:
+        """Learn names that occur in events which were passed over, or are not told by them."""
         await self._catalogue.load()
 
     async def page(self, query: LogQuery, until: int) -> LogPage:
@@ -144,13 +144,15 @@ def _select(
     events: Sequence[LogEvent], query: LogQuery, start: int, until: int
 ) -> Iterator[LogEvent]:
     space, types = query.space, query.types
-    entity_types, swimlanes = query.entity_types, query.swimlanes
+    entity_types, event_types = query.entity_types, query.event_types
+    swimlanes = query.swimlanes
     for event in events:
         if (
             event.space == space
             and start <= event.position <= until
             and (types is None or (event.entity_type, event.event_type) in types)
             and (entity_types is None or event.entity_type in entity_types)
+            and (event_types is None or event.event_type in event_types)
             and (swimlanes is None or event.swimlane in swimlanes)
         ):
             yield event

@@ -7,10 +7,14 @@ An append is answered after its events are told.
 
 How far the others have come is heard from them (a message that is not stored), and the stream's
 leader is asked once a second besides.
+
+While nobody wants events, those of other servers are told without being read: several servers
+that only append do not do each other's work. The names in them are learnt a little later.
 """
 
 import asyncio
 import heapq
+import itertools
 import logging
 from collections.abc import Callable
 
@@ -36,6 +40,9 @@ _PAGE = 512
 #: Seconds between two looks at the stream.
 _POLL_EVERY = 1.0
 
+#: Polls between two looks for names that other servers have registered.
+_NAMES_EVERY = 5
+
 
 class _Own(msgspec.Struct, gc=False):
     first: int
@@ -47,7 +54,10 @@ class _Own(msgspec.Struct, gc=False):
 
 
 class Publisher:
-    """Owns the head. ``on_commit`` is called on the loop, in order."""
+    """Owns the head. ``on_commit`` is called on the loop, in order.
+
+    ``wants_events``: whether anybody would use what others have appended.
+    """
 
     def __init__(
         self,
@@ -56,11 +66,13 @@ class Publisher:
         log: Log,
         head: int,
         on_commit: Callable[[Committed], None],
+        wants_events: Callable[[], bool],
     ) -> None:
         self._wire = wire
         self._subjects = subjects
         self._log = log
         self._on_commit = on_commit
+        self._wants_events = wants_events
         self._known = head
         self._own: list[_Own] = []
         self._task: asyncio.Task[None] | None = None
@@ -89,6 +101,8 @@ class Publisher:
     async def tell(self, events: list[LogEvent]) -> None:
         """This server has appended these: return when they are told."""
         first, last = events[0].position, events[-1].position
+        if first > self.head + 1 and not self._own and not self._wants_events():
+            self._tell(first - 1, None)
         if first == self.head + 1 and not self._own:
             self._tell(last, events)
             self._announce()
@@ -116,7 +130,11 @@ class Publisher:
     def _hint(self, head: int) -> None:
         """The log is known to reach up to ``head`` at least."""
         self._known = max(self._known, head)
-        if self._task is None and (self._own or self._known > self.head):
+        if self._task is not None:
+            return
+        if self._known > self.head and not self._own and not self._wants_events():
+            self._tell(self._known, None)
+        elif self._own or self._known > self.head:
             self._task = asyncio.create_task(self._read_on())
 
     async def _read_on(self) -> None:
@@ -140,7 +158,7 @@ class Publisher:
 
     async def _read_up_to(self, target: int) -> None:
         if target - self.head > _MOST_TOLD:
-            await self._log.pass_over()
+            await self._log.learn_names()
             self._tell(max(target, self.head), None)
             return
         first = self.head + 1
@@ -183,9 +201,11 @@ class Publisher:
         self._announcing = None
 
     async def _poll(self) -> None:
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(_POLL_EVERY)
             try:
                 self._hint(await last_sequence(self._wire, self._subjects.log_stream))
-            except (Lost, NotYet, Refused):
+                if number % _NAMES_EVERY == 0:
+                    await self._log.learn_names()
+            except (Lost, NotYet, Refused, ServiceUnavailable):
                 continue  # the next look tells

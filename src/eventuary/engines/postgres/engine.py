@@ -117,7 +117,11 @@ class PostgresEngine:
         await self._publisher.reach(head)
         return head
 
-    async def start(self, on_commit: Callable[[Committed], None]) -> None:
+    async def start(
+        self,
+        on_commit: Callable[[Committed], None],
+        wants_events: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Connect, bring the schema up to date, take a server number, begin to follow the log.
 
         Raises ConfigurationError.
@@ -147,7 +151,7 @@ class PostgresEngine:
                 f"engine: {self._address.shown}: can't be opened: {describe(error)}"
             ) from error
         # Nothing below waits: no commit is told before the caller has this engine's head.
-        self._publisher = Publisher(self._reads, self._catalogue, head, on_commit)
+        self._publisher = Publisher(self._reads, self._catalogue, head, on_commit, wants_events)
         self._notifier = Notifier(self._address, channel)
         self._loader = Loader(self._loads, self._catalogue)
         self._writer = Writer(

@@ -4,6 +4,9 @@ Positions are dense and become visible in order (`take_turn` in migrations/0001_
 what lies between this server's head and any newer position is all there to be read: there are no
 holes, and nothing to wait for. What this server has committed itself is told without being read,
 once all before it is told. An append is answered after its events are told.
+
+While nobody wants events, those of other servers are told without being read: several servers
+that only append do not do each other's work.
 """
 
 import asyncio
@@ -36,7 +39,10 @@ class _Own(msgspec.Struct, gc=False):
 
 
 class Publisher:
-    """Owns the head. ``lane`` reads; ``on_commit`` is called on the loop, in order."""
+    """Owns the head. ``lane`` reads; ``on_commit`` is called on the loop, in order.
+
+    ``wants_events``: whether anybody would use what others have committed.
+    """
 
     def __init__(
         self,
@@ -44,10 +50,12 @@ class Publisher:
         catalogue: Catalogue,
         head: int,
         on_commit: Callable[[Committed], None],
+        wants_events: Callable[[], bool],
     ) -> None:
         self._lane = lane
         self._catalogue = catalogue
         self._on_commit = on_commit
+        self._wants_events = wants_events
         self._known = head
         self._own: deque[_Own] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -59,6 +67,8 @@ class Publisher:
 
     def committed(self, before: int, events: list[LogEvent], answer: Callable[[], None]) -> None:
         """This server has committed ``events`` after ``before``: tell them, then ``answer``."""
+        if before > self.head and not self._own and not self._wants_events():
+            self._skip(before)
         if before == self.head and not self._own:
             self._tell(events[-1].position, events)
             answer()
@@ -69,7 +79,11 @@ class Publisher:
     def hint(self, head: int) -> None:
         """The log is known to reach up to ``head`` at least."""
         self._known = max(self._known, head)
-        if self._task is None and (self._own or self._known > self.head):
+        if self._task is not None:
+            return
+        if self._known > self.head and not self._own and not self._wants_events():
+            self._skip(self._known)
+        elif self._own or self._known > self.head:
             self._task = asyncio.create_task(self._read_on())
 
     async def reach(self, position: int) -> None:

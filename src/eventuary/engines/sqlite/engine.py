@@ -81,10 +81,15 @@ class SqliteEngine:
         """Return ``head``: nobody else commits."""
         return self._writer.head
 
-    async def start(self, on_commit: Callable[[Committed], None]) -> None:
+    async def start(
+        self,
+        on_commit: Callable[[Committed], None],
+        wants_events: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Lock and open the file, upgrade its schema, start the threads.
 
-        Raises ConfigurationError.
+        Nobody else writes to the file, so nothing is ever read to be told. Raises
+        ConfigurationError.
         """
         check_sqlite()
         self._loop = asyncio.get_running_loop()

@@ -144,7 +144,8 @@ def _type_numbers(catalogue: Catalogue, query: LogQuery) -> list[int]:
     return [
         number
         for name, number in chosen.items()
-        if query.entity_types is None or name.entity_type in query.entity_types
+        if (query.entity_types is None or name.entity_type in query.entity_types)
+        and (query.event_types is None or name.event_type in query.event_types)
     ]
 
 

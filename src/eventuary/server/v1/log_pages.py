@@ -71,7 +71,7 @@ class LogPageRoutes:
         return page
 
     async def _read(self, wanted: LogFilter, after: int, limit: int) -> LogPage:
-        query = wanted.after(after, self._store.engine, limit=limit, max_bytes=_PAGE_BYTES)
+        query = wanted.after(after, limit=limit, max_bytes=_PAGE_BYTES)
         return await self._store.read_log(query)
 
     def operations(self) -> list[Operation]:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from eventuary.engines.engine import Engine, LogQuery
-from eventuary.events import EventType, LogEvent
+from eventuary.engines.engine import LogQuery
+from eventuary.events import LogEvent
 
 #: Positions are stored as signed 64-bit numbers.
 MOST_POSITION = 2**63 - 1
@@ -106,28 +106,15 @@ class LogFilter:
     def __init__(self, space: str, asked: PageQuery | StreamQuery) -> None:
         self._space = space
         self._entity_types = frozenset(asked.entity_type) or None
-        self._event_types = frozenset(asked.event_type)
+        self._event_types = frozenset(asked.event_type) or None
 
-    def after(self, position: int, engine: Engine, *, limit: int, max_bytes: int) -> LogQuery:
-        """Return the query for what comes after ``position``.
-
-        Event types are looked up each time, because new ones occur; and the head is read before
-        them, so that none that is below it is missing.
-        """
-        until = engine.head
-        types: frozenset[EventType] | None = None
-        if self._event_types:
-            types = frozenset(
-                each
-                for each in engine.event_types(self._space)
-                if each.event_type in self._event_types
-            )
+    def after(self, position: int, *, limit: int, max_bytes: int) -> LogQuery:
+        """Return the query for what comes after ``position``."""
         return LogQuery(
             space=self._space,
             after=position,
-            until=until,
-            types=types,
             entity_types=self._entity_types,
+            event_types=self._event_types,
             limit=limit,
             max_bytes=max_bytes,
         )

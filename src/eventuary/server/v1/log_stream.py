@@ -149,9 +149,7 @@ class _EventStream(Response):
         return b": heartbeat\nid: %d\n\n" % self._position
 
     async def _read(self) -> LogPage:
-        query = self._wanted.after(
-            self._position, self._store.engine, limit=_PAGE_EVENTS, max_bytes=_PAGE_BYTES
-        )
+        query = self._wanted.after(self._position, limit=_PAGE_EVENTS, max_bytes=_PAGE_BYTES)
         return await self._store.read_log(query)
 
 
