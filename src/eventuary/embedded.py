@@ -64,8 +64,14 @@ class EmbeddedEventStore:
 
     @property
     def head(self) -> int:
-        """The position of the newest event."""
+        """The position of the newest event; where the log has partitions, of the first."""
         return self.engine.head
+
+    @property
+    def events(self) -> int:
+        """How many events the log has."""
+        heads = self.engine.heads
+        return sum((head - each) // len(heads) for each, head in enumerate(heads))
 
     @property
     def policy(self) -> DeliveryPolicy:
@@ -90,7 +96,7 @@ class EmbeddedEventStore:
     @property
     def tail_events(self) -> int:
         """How many of the newest events are in memory."""
-        return len(self._dispatcher.tail)
+        return sum(len(tail) for tail in self._dispatcher.tails)
 
     async def __aenter__(self) -> Self:
         """Open the engine. Raises ConfigurationError."""
@@ -291,19 +297,19 @@ class EmbeddedEventStore:
         self._require_open()
         return self.engine.read_log(query)
 
-    async def head_after(self, position: int) -> int:
-        """Wait until the head is beyond ``position``, and return it.
+    async def head_after(self, position: int, partition: int = 0) -> int:
+        """Wait until the head of a partition is beyond ``position``, and return it.
 
         Returns at once, whatever the head, when the store is stopping.
         """
-        while self.engine.head <= position and not self._stopping:
+        while self.engine.heads[partition] <= position and not self._stopping:
             follower: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._followers.add(follower)
             try:
                 await follower
             finally:
                 self._followers.discard(follower)
-        return self.engine.head
+        return self.engine.heads[partition]
 
     @property
     def stopping(self) -> bool:

@@ -381,15 +381,15 @@ async def test_a_reset_delivers_again_from_there(store: EmbeddedEventStore) -> N
     recorder = await subscribe(store, acknowledging=True)
     await append(store, "1", "2", "3")
     await recorder.until_events(3)
-    await store.subscriptions.reset("s", "view", 1)
+    await store.subscriptions.reset("s", "view", {0: 1})
     await recorder.until_events(5)
     assert recorder.data == ["1", "2", "3", "2", "3"]
-    await store.subscriptions.reset("s", "view", store.head)
+    await store.subscriptions.reset("s", "view", {0: store.head})
     await append(store, "4")
     await recorder.until_events(6)
     assert recorder.data[5:] == ["4"]
     with pytest.raises(BadRequest, match=r"position: 5 is outside 0\.\.4"):
-        await store.subscriptions.reset("s", "view", 5)
+        await store.subscriptions.reset("s", "view", {0: 5})
 
 
 async def test_a_reset_reaches_a_subscription_that_is_away(store: EmbeddedEventStore) -> None:
@@ -400,7 +400,7 @@ async def test_a_reset_reaches_a_subscription_that_is_away(store: EmbeddedEventS
     assert recorder.consumer is not None
     await recorder.consumer.close()
     assert (await store.subscriptions.inspect("s", "view")).lag == 0
-    await store.subscriptions.reset("s", "view", 0)
+    await store.subscriptions.reset("s", "view", {0: 0})
     assert (await store.subscriptions.inspect("s", "view")).lag == 2
     again = await subscribe(store, acknowledging=True)
     await again.until_events(2)

@@ -44,7 +44,7 @@ class WorldOfServers(World):
 
     async def finish(self, ending: str) -> None:
         for each in self._stores:  # a lag is that of the log as a server knows it
-            await each.engine.newest_head()
+            await each.engine.newest_heads()
         await super().finish(ending)
 
 

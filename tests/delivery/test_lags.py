@@ -111,11 +111,11 @@ async def test_what_changes_an_idle_subscription_is_noticed(store: EmbeddedEvent
     await leave(await subscribe(store, "view"))
     lags = store.subscriptions.lags()
     assert await looked(lags) == {"view": (0, 3, 0)}
-    await store.subscriptions.reset("s", "view", 2)
+    await store.subscriptions.reset("s", "view", {0: 2})
     assert await looked(lags) == {"view": (0, 1, 0)}
     await leave(await subscribe(store, "view", "E", "F"))
     assert await looked(lags) == {"view": (0, 3, 0)}
-    await store.subscriptions.reset("s", "view", 5)
+    await store.subscriptions.reset("s", "view", {0: 5})
     assert await looked(lags) == {"view": (0, 0, 0)}
     await append(store, *"EFG")
     assert await looked(lags) == {"view": (0, 2, 0)}

@@ -251,7 +251,7 @@ async def test_a_reset_on_one_server_holds_on_all(stores: list[EmbeddedEventStor
         await append(stores[2], number, f"e{number}", None)
     await until(lambda: sum(len(each.data) for each in recorders) == 16, "all is delivered")
     assert await stores[2].subscriptions.caught_up("s", "view", SOON)
-    await stores[2].subscriptions.reset("s", "view", 8)
+    await stores[2].subscriptions.reset("s", "view", {0: 8})
     await until(lambda: sum(len(each.data) for each in recorders) == 24, "the rest comes again")
     again = sorted(int(data) for each in recorders for data in each.data)
     assert again == sorted([*range(16), *range(8, 16)])

@@ -86,7 +86,7 @@ async def test_an_event_that_comes_again_sends_nothing_and_gets_the_same_receipt
                 await write(store, "hello", "world")
             await run.caught_up()
         assert [receipt for _, _, receipt, _ in clerk.sent] == ["1", "2"]
-        await store.subscriptions.reset("default", "clerk", 0)
+        await store.subscriptions.reset("default", "clerk", {0: 0})
     assert len(office.asked) == 2
 
 

@@ -51,7 +51,8 @@ class Dispatcher:
         #: Of the log lines about dead letters.
         self.dead_letter_lines = Seldom()
         self.stopping = False
-        self.tail: Tail
+        #: Of each partition of the log.
+        self.tails: list[Tail] = []
         self.loop: asyncio.AbstractEventLoop
         self.lock = asyncio.Lock()
         self._open: dict[_Key, Subscription] = {}
@@ -66,14 +67,14 @@ class Dispatcher:
         self.tenancy: Tenancy | None = None
 
     def start(self) -> None:
-        """Begin at the engine's head; after ``stop``, anew."""
+        """Begin at the engine's heads; after ``stop``, anew."""
         self.stopping = False
         self._stopped.clear()
         self._open.clear()
         self._interested.clear()
         self._moved.clear()
         self.loop = asyncio.get_running_loop()
-        self.tail = Tail(self.engine.head)
+        self.tails = [Tail(head) for head in self.engine.heads]
         self._check_timer = self.loop.call_later(_CHECK_ANSWERS_EVERY, self._check_answers)
         self.tenancy = None
         if self.engine.leasing is not None:
@@ -101,10 +102,10 @@ class Dispatcher:
 
     def committed(self, committed: Committed) -> None:
         """Take in what the engine has committed, and hand it to those who are live."""
-        self.tail.extend(committed)
+        self.tails[committed.partition].extend(committed)
         if committed.events is None:
             for subscription in self._open.values():
-                subscription.feeding.fall_behind()
+                subscription.feeding.fall_behind(committed.partition)
             return
         interested = self._interested
         touched: dict[Consumption, None] = {}
@@ -117,6 +118,14 @@ class Dispatcher:
                     touched[consumption] = None
         for consumption in touched:
             consumption.hand_over()
+
+    def partition(self, swimlane: int) -> int:
+        """Return the number of the partition of the log that has a swimlane's events."""
+        return swimlane % len(self.tails)
+
+    def head(self, swimlane: int) -> int:
+        """Return the position up to which a swimlane's events are known here."""
+        return self.tails[swimlane % len(self.tails)].head
 
     def wants_events(self) -> bool:
         """Whether there is anybody to whom what happens now could be delivered."""
@@ -146,13 +155,16 @@ class Dispatcher:
             if subscription is None and durable:
                 subscription = await self._load(space, subscriber_id)
             if subscription is None:
-                position = 0 if from_beginning else self.engine.head
+                heads = self.engine.heads
                 subscription = Subscription(
                     self,
                     space,
                     subscriber_id,
                     selection,
-                    [position] * self.engine.swimlanes(space),
+                    [
+                        0 if from_beginning else heads[swimlane % len(heads)]
+                        for swimlane in range(self.engine.swimlanes(space))
+                    ],
                     policy or self.policy,
                     durable=durable,
                     paused=False,

@@ -72,9 +72,17 @@ class Feeding:
         hungry = [swimlane for swimlane in self._swimlanes if self._can_be_fed(swimlane)]
         if not hungry:
             return
-        after = min(swimlane.read_from for swimlane in hungry)
-        cohort = [swimlane for swimlane in hungry if swimlane.read_from <= after + _COHORT_SPAN]
-        tail = self._dispatcher.tail
+        dispatcher = self._dispatcher
+        last = min(hungry, key=lambda swimlane: swimlane.read_from)
+        partition = dispatcher.partition(last.number)
+        after = last.read_from
+        through = after + _COHORT_SPAN * len(dispatcher.tails)
+        cohort = [
+            swimlane
+            for swimlane in hungry
+            if swimlane.read_from <= through and dispatcher.partition(swimlane.number) == partition
+        ]
+        tail = dispatcher.tails[partition]
         if after < tail.start:
             self._read_page(after, cohort)
             return
@@ -90,6 +98,7 @@ class Feeding:
         self._reading = True
         epoch = self._epoch
         numbers = frozenset(swimlane.number for swimlane in cohort)
+        partition = self._dispatcher.partition(cohort[0].number)
         room = sum(swimlane.room + len(swimlane.due) for swimlane in cohort)
         future = self._dispatcher.engine.read_log(
             LogQuery(
@@ -98,6 +107,7 @@ class Feeding:
                 types=self._subscription.selection.types,
                 swimlanes=None if len(numbers) == len(self._swimlanes) else numbers,
                 limit=max(1, min(_PAGE, room)),
+                partition=partition,
             )
         )
         future.add_done_callback(lambda done: self._page_read(done, epoch, after, cohort))
@@ -124,7 +134,7 @@ class Feeding:
             self.soon()
 
     def _distribute(self, events: Iterable[LogEvent], through: int, cohort: list[Swimlane]) -> None:
-        """Hand the events of a stretch of the log to the swimlanes that read it."""
+        """Hand the events of a stretch of one partition to the swimlanes that read it."""
         feeding: dict[int, Swimlane] = {
             swimlane.number: swimlane for swimlane in cohort if swimlane.read_from < through
         }
@@ -156,7 +166,7 @@ class Feeding:
             self._stop_at(swimlane, through)
         for consumption in list(self._subscription.consumptions):
             consumption.hand_over()
-        if through >= self._dispatcher.tail.head:
+        if cohort and through >= self._dispatcher.head(cohort[0].number):
             arrived += feeding.values()
             for swimlane in arrived:
                 swimlane.reached_head()
@@ -190,10 +200,13 @@ class Feeding:
         )
         holder.notify(Delivery(event, swimlane.number, swimlane.cursor, 1))
 
-    def fall_behind(self) -> None:
-        """The head moved, and what was committed must be read from the log."""
+    def fall_behind(self, partition: int) -> None:
+        """A partition's head moved, and what was committed must be read from the log."""
         for swimlane in self._swimlanes:
-            if swimlane.state is SwimlaneState.LIVE:
+            if (
+                swimlane.state is SwimlaneState.LIVE
+                and self._dispatcher.partition(swimlane.number) == partition
+            ):
                 swimlane.leave_head(swimlane.read_from)
         self.soon()
 

@@ -35,7 +35,7 @@ async def lag_of(subscription: "Subscription", engine: Engine) -> int:
             ahead += len(swimlane.acknowledged)
     types = subscription.selection.types
     every = len(positions) == len(subscription.swimlanes)
-    behind = await _count(engine, subscription.space, types, positions, engine.head, every=every)
+    behind = await _count(engine, subscription.space, types, positions, engine.heads, every=every)
     return min(outstanding + max(0, behind - ahead), LAG_CAP)
 
 
@@ -44,35 +44,46 @@ async def _count(
     space: str,
     types: frozenset[EventType],
     positions: dict[int, int],
-    head: int,
+    heads: tuple[int, ...],
     *,
     every: bool,
 ) -> int:
-    """Count the events up to ``head`` that are beyond the positions of their swimlanes.
+    """Count the events up to ``heads`` that are beyond the positions of their swimlanes.
 
     ``every``: these are all swimlanes that there are. Each event is visited once: between two
     positions, in the swimlanes that are at the lower one or below it.
     """
-    steps = sorted(set(positions.values())) or [head]
     found = 0
-    for after, until in zip(steps, [*steps[1:], head], strict=True):
-        numbers = frozenset(number for number, position in positions.items() if position <= after)
-        whole = every and len(numbers) == len(positions)
-        query = LogQuery(
-            space, after, until=until, types=types, swimlanes=None if whole else numbers
-        )
-        found += await engine.count(query, cap=LAG_CAP - found)
-        if found >= LAG_CAP:
-            break
+    for partition, head in enumerate(heads):
+        here = {
+            number: position
+            for number, position in positions.items()
+            if number % len(heads) == partition
+        }
+        steps = sorted(set(here.values())) or [head]
+        for after, until in zip(steps, [*steps[1:], head], strict=True):
+            numbers = frozenset(number for number, position in here.items() if position <= after)
+            whole = every and len(numbers) == len(here)
+            query = LogQuery(
+                space,
+                after,
+                until=until,
+                types=types,
+                swimlanes=None if whole else numbers,
+                partition=partition,
+            )
+            found += await engine.count(query, cap=LAG_CAP - found)
+            if found >= LAG_CAP:
+                return found
     return found
 
 
 class _Counted(msgspec.Struct, frozen=True):
-    """What was counted of a subscription that nobody consumes, up to a head."""
+    """What was counted of a subscription that nobody consumes, up to the heads of then."""
 
     positions: tuple[int, ...]
     selection: dict[str, list[str]]
-    head: int
+    heads: tuple[int, ...]
     lag: int
 
 
@@ -159,7 +170,7 @@ class Lags:
 
     async def _lag_of_record(self, key: _Key, record: SubscriptionRecord) -> int:
         engine = self._dispatcher.engine
-        head = engine.head
+        heads = engine.heads
         before = self._counted.get(key)
         if (
             before is None
@@ -168,12 +179,14 @@ class Lags:
         ):
             positions, lag = dict(enumerate(record.positions)), 0
         else:
-            positions, lag = dict.fromkeys(range(len(record.positions)), before.head), before.lag
+            swimlanes = range(len(record.positions))
+            positions = {each: before.heads[each % len(heads)] for each in swimlanes}
+            lag = before.lag
         if lag < LAG_CAP:
             types = Selection.of(record.selection).types
-            lag += await _count(engine, record.space, types, positions, head, every=True)
+            lag += await _count(engine, record.space, types, positions, heads, every=True)
             lag = min(lag, LAG_CAP)
-        self._counted[key] = _Counted(record.positions, record.selection, head, lag)
+        self._counted[key] = _Counted(record.positions, record.selection, heads, lag)
         return lag
 
 

@@ -71,7 +71,7 @@ class Parking:
             if subscription.epoch(swimlane) != (epoch, True):
                 return  # another server has the swimlane, and delivers it again
             try:
-                event = await self._event(offset)
+                event = await self._event(swimlane, offset)
                 if subscription.durable:
                     await self._dispatcher.engine.store_dead_letter(
                         self._record(event, attempts, reason), epoch
@@ -124,7 +124,7 @@ class Parking:
             swimlane.unblock()
             subscription.answered(swimlane)
             return
-        event = await self._event(position)
+        event = await self._event(swimlane, position)
         if subscription.in_force and subscription.holder(swimlane) is holder:
             delivery = Delivery(event, swimlane.number, position, record.attempts + 1)
             subscription.count_deliveries([delivery])
@@ -149,6 +149,7 @@ class Parking:
                     until=position - 1,
                     types=self._subscription.selection.types,
                     swimlanes=frozenset([swimlane.number]),
+                    partition=self._dispatcher.partition(swimlane.number),
                 ),
                 cap=1,
             )
@@ -232,8 +233,9 @@ class Parking:
 
     async def _park_again(self, offset: int, reason: str) -> None:
         record = await self.record_at(offset)
-        event = await self._event(offset)
-        epoch, ours = self._subscription.epoch(self._subscription.swimlanes[record.swimlane])
+        swimlane = self._subscription.swimlanes[record.swimlane]
+        event = await self._event(swimlane, offset)
+        epoch, ours = self._subscription.epoch(swimlane)
         if ours:
             await self._dispatcher.engine.store_dead_letter(
                 self._record(event, record.attempts + 1, reason), epoch
@@ -263,9 +265,14 @@ class Parking:
             f"position {position}"
         )
 
-    async def _event(self, offset: int) -> LogEvent:
+    async def _event(self, swimlane: Swimlane, offset: int) -> LogEvent:
         page = await self._dispatcher.engine.read_log(
-            LogQuery(self._subscription.space, after=offset - 1, until=offset)
+            LogQuery(
+                self._subscription.space,
+                after=offset - 1,
+                until=offset,
+                partition=self._dispatcher.partition(swimlane.number),
+            )
         )
         return page.events[0]
 

@@ -72,7 +72,7 @@ class Sharing:
             self._movers[swimlane.number] = None
             self._leaving.add(swimlane.number)
             if swimlane.state is SwimlaneState.LIVE:
-                swimlane.leave_head(self._dispatcher.tail.head)
+                swimlane.leave_head(self._dispatcher.head(swimlane.number))
             self._subscription.enter(swimlane)
             self.move_if_idle(swimlane)
 
@@ -107,7 +107,7 @@ class Sharing:
             self.move(swimlane)
 
     def _take_away(self, swimlane: Swimlane) -> None:
-        if swimlane.settle(self._dispatcher.tail.head):
+        if swimlane.settle(self._dispatcher.head(swimlane.number)):
             self._dispatcher.position_moved(self._subscription, swimlane)
         self._release(swimlane)
 
@@ -147,7 +147,7 @@ class Sharing:
             back = self.holders[swimlane.number] is least
             self._movers[swimlane.number] = None if back else least
             if swimlane.state is SwimlaneState.LIVE:
-                swimlane.leave_head(self._dispatcher.tail.head)
+                swimlane.leave_head(self._dispatcher.head(swimlane.number))
             self._subscription.enter(swimlane)
             self.move_if_idle(swimlane)
         self._subscription.feeding.soon()

@@ -148,7 +148,7 @@ class Subscription:
     def fail(self, swimlane: Swimlane, offset: int, reason: str, *, for_good: bool = False) -> bool:
         """Let a delivery come again after a pause, or park it: after too many, or for good."""
         if swimlane.state is SwimlaneState.LIVE:
-            swimlane.leave_head(self.dispatcher.tail.head)
+            swimlane.leave_head(self.dispatcher.head(swimlane.number))
         failures = swimlane.fail(offset)
         if failures is None:
             # A dead letter apart from the others, or one that is done and had come twice: its
@@ -223,7 +223,7 @@ class Subscription:
         self.paused = paused
         for swimlane in self.swimlanes:
             if paused and swimlane.state is SwimlaneState.LIVE:
-                swimlane.leave_head(self.dispatcher.tail.head)
+                swimlane.leave_head(self.dispatcher.head(swimlane.number))
             self.enter(swimlane)
         self.feeding.soon()
 
@@ -247,8 +247,8 @@ class Subscription:
 
         False: everybody has left, or the subscription ended, before that.
         """
-        head = await self.dispatcher.engine.newest_head()
-        while not await self._has_done(head):
+        heads = await self.dispatcher.engine.newest_heads()
+        while not await self._has_done(heads):
             if not self.consumptions:
                 if not await self._is_consumed_elsewhere():
                     return False
@@ -259,21 +259,28 @@ class Subscription:
             await asyncio.shield(self._progress)
         return True
 
-    async def _has_done(self, head: int) -> bool:
-        """Whether all up to ``head`` is acknowledged, here and by other servers."""
+    async def _has_done(self, heads: tuple[int, ...]) -> bool:
+        """Whether all up to these heads is acknowledged, here and by other servers."""
         tenure = self.tenure
         away = set()
         if tenure is not None:
             away = {each.number for each in self.swimlanes} - tenure.leases.keys()
-        if not all(each.has_done(head) for each in self.swimlanes if each.number not in away):
+        if not all(
+            each.has_done(heads[each.number % len(heads)])
+            for each in self.swimlanes
+            if each.number not in away
+        ):
             return False
         for number in away:
+            partition = number % len(heads)
+            head = heads[partition]
             query = LogQuery(
                 self.space,
                 after=self.swimlanes[number].position,
                 until=head,
                 types=self.selection.types,
                 swimlanes=frozenset([number]),
+                partition=partition,
             )
             if query.after < head and await self.dispatcher.engine.count(query, cap=1):
                 return False

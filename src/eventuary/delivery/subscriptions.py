@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+from collections.abc import Mapping
 
 from eventuary.delivery.dispatcher import Dispatcher
 from eventuary.delivery.lags import Lags, lag_of
@@ -48,26 +49,32 @@ class Subscriptions:
         except TimeoutError:
             return False
 
-    async def reset(self, space: str, subscriber_id: str, position: int) -> None:
-        """Deliver from after ``position``: 0 is the beginning, the head is the end.
+    async def reset(self, space: str, subscriber_id: str, to: Mapping[int, int]) -> None:
+        """Deliver from after a position: 0 is the beginning, a partition's head is its end.
 
-        Dead letters beyond it are forgotten: their events are delivered again anyway.
+        ``to`` has it by partition of the log: swimlanes of the others stay where they are. Dead
+        letters beyond it are forgotten: their events are delivered again anyway.
         """
-        head = self._dispatcher.engine.head
-        if not 0 <= position <= head:
-            raise BadRequest(f"position: {position} is outside 0..{head}, the head of the log")
+        heads = self._dispatcher.engine.heads
+        for partition, position in to.items():
+            head = heads[partition]
+            if not 0 <= position <= head:
+                raise BadRequest(f"position: {position} is outside 0..{head}, the head of the log")
         async with self._dispatcher.lock:
             subscription = await self._dispatcher.find(space, subscriber_id)
             for record in await subscription.parking.records():
-                if record.position > position:
+                after = to.get(record.swimlane % len(heads))
+                if after is not None and record.position > after:
                     await self._dispatcher.engine.delete_dead_letter(
                         space, subscriber_id, record.position
                     )
             if subscription.tenure is not None:
                 subscription.tenure.lose_all()  # and taken again from where it is to begin
             for swimlane in subscription.swimlanes:
-                subscription.begin_after(swimlane, position)
-                swimlane.parked.clear()
+                after = to.get(swimlane.number % len(heads))
+                if after is not None:
+                    subscription.begin_after(swimlane, after)
+                    swimlane.parked.clear()
             await self._dispatcher.store_positions(subscription)
 
     async def pause(self, space: str, subscriber_id: str) -> None:

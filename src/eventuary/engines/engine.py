@@ -4,6 +4,11 @@ An engine stores events, checks versions and triggers in the same atomic step, r
 entity or the log, tells when the head of the log moves, and keeps what delivery must not lose:
 subscriptions, their positions, dead letters. It knows nothing of consumers, wires or JSON.
 
+A log may have several partitions, each an order of its own: all events of a swimlane are in one of
+them, number ``swimlane % partitions``. Positions grow along a partition, and those of one are not
+to be compared with those of another; no two events have the same. With one partition, as most
+engines have, the log is one order, and positions are 1, 2, 3, and so on.
+
 All methods are called from one event loop. Methods that return a future begin at once, whether
 or not the future is awaited. Storage that fails raises ServiceUnavailable, with nothing written.
 """
@@ -27,7 +32,10 @@ from eventuary.events import (
 
 
 class LogQuery(msgspec.Struct, frozen=True):
-    """Which events of a space's log to read: those after a position that pass every filter."""
+    """Which events of a space's log to read: those after a position that pass every filter.
+
+    Of one partition: the one that is named.
+    """
 
     space: str
     #: Read events with a position greater than this.
@@ -46,6 +54,8 @@ class LogQuery(msgspec.Struct, frozen=True):
     limit: int = 500
     #: Stop before the events' data exceed this many bytes; one event is always read.
     max_bytes: int = 256 * 1024
+    #: The number of the partition that is read.
+    partition: int = 0
 
 
 class LogPage(msgspec.Struct, frozen=True):
@@ -60,7 +70,7 @@ class LogPage(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The head of the log has moved to ``head``.
+    """The head of the log, or of one partition of it, has moved to ``head``.
 
     ``events`` are all events after the previous head, in order, where the engine has them at
     hand; None where they must be read from the log.
@@ -68,6 +78,7 @@ class Committed(msgspec.Struct, frozen=True):
 
     head: int
     events: Sequence[LogEvent] | None
+    partition: int = 0
 
 
 class SubscriptionRecord(msgspec.Struct, frozen=True):
@@ -261,12 +272,20 @@ class Engine(Protocol):
 
     @property
     def head(self) -> int:
-        """The position of the newest event that readers can see; 0 in an empty log."""
+        """The position of the newest event that readers can see; 0 in an empty log.
 
-    async def newest_head(self) -> int:
+        Where the log has several partitions: of the first.
+        """
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The same of each partition. In an empty one it is less than any position of its."""
+
+    async def newest_heads(self) -> tuple[int, ...]:
         """Return the position of the newest event that any server has committed by now.
 
-        ``head`` is there, at least, when it returns. Raises ServiceUnavailable.
+        Of each partition. ``heads`` are there, at least, when it returns. Raises
+        ServiceUnavailable.
         """
 
     async def start(

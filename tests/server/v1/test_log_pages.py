@@ -98,7 +98,16 @@ async def test_a_bad_query_is_named(client: httpx.AsyncClient, query: str, names
 
 async def test_beyond_the_head_is_empty(client: httpx.AsyncClient) -> None:
     page = await log(client, after=2**63 - 1)
-    assert page == {"events": [], "position": 2**63 - 1, "head": 0}
+    assert page == {"events": [], "position": 2**63 - 1, "head": 0, "partitions": 1}
+
+
+async def test_a_partition_that_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
+    for path in ("log", "log/stream"):
+        answer = await client.get(f"/v1/spaces/default/{path}", params={"partition": 1})
+        assert answer.status_code == 404
+        assert answer.json()["explanation"] == (
+            "partition: there is no 1: the log has 1, numbered from 0"
+        )
 
 
 async def test_waiting_ends_with_the_first_event_that_passes(
@@ -121,7 +130,7 @@ async def test_waiting_in_vain_ends_in_time(client: httpx.AsyncClient) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     page = await log(client, after=1, wait=0.2)
-    assert page == {"events": [], "position": 1, "head": 1}
+    assert page == {"events": [], "position": 1, "head": 1, "partitions": 1}
     assert 0.15 < loop.time() - began < 5
 
 

@@ -1,11 +1,12 @@
 """The URL of a JetStream engine: the nodes of a cluster, and the name of a log.
 
-    nats://USER:PASSWORD@HOST1:PORT,HOST2:PORT,HOST3:PORT/NAME?replicas=3&system=USER:PASSWORD
+    nats://USER:PASSWORD@HOST1:PORT,HOST2:PORT,HOST3:PORT/NAME?replicas=3&streams=1&system=USER:PASSWORD
 
 ``NAME`` (by default ``eventuary``) begins the names of the streams, so that several logs can share
-a cluster. ``replicas`` (by default 3) is how many copies new streams have. ``system`` is a user of
-the cluster's system account, who may ask the nodes whether they sync (safety.py). Without a port:
-4222. A token in place of user and password is written alone, before the ``@``.
+a cluster. ``replicas`` (by default 3) is how many copies new streams have, and ``streams`` how many
+partitions a new log has (by default 1; a log that is there keeps its number). ``system`` is a user
+of the cluster's system account, who may ask the nodes whether they sync (safety.py). Without a
+port: 4222. A token in place of user and password is written alone, before the ``@``.
 """
 
 import re
@@ -22,6 +23,9 @@ DEFAULT_NAME = "eventuary"
 DEFAULT_REPLICAS = 3
 MOST_REPLICAS = 5
 
+#: Streams that a log has at most.
+MOST_STREAMS = 64
+
 _SCHEME = "nats://"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSWORD = re.compile(r"(?<=://)([^/?#]*?):[^/?#]*@")
@@ -37,6 +41,8 @@ class Address(msgspec.Struct, frozen=True):
     password: str | None
     name: str
     replicas: int
+    #: In how many partitions the log is; None: as many as it has, and 1 if it is new.
+    streams: int | None
     #: A user of the system account, and the password.
     system: tuple[str, str] | None
     shown: str
@@ -57,14 +63,13 @@ def read_address(url: str) -> Address:
             f"engine: {shown!r}: the name {name[:80]!r} is not 1 to 64 letters, digits, '-' or '_'"
         )
     replicas = DEFAULT_REPLICAS
+    streams = None
     system = None
     for parameter, value in parse_qsl(query, keep_blank_values=True):
         if parameter == "replicas":
-            if not value.isdecimal() or not 1 <= int(value) <= MOST_REPLICAS:
-                raise ConfigurationError(
-                    f"engine: replicas: {value[:80]!r} is outside 1..{MOST_REPLICAS}"
-                )
-            replicas = int(value)
+            replicas = _number(parameter, value, MOST_REPLICAS)
+        elif parameter == "streams":
+            streams = _number(parameter, value, MOST_STREAMS)
         elif parameter == "system":
             who, mark, secret = value.partition(":")
             if not who or not mark:
@@ -72,7 +77,8 @@ def read_address(url: str) -> Address:
             system = (who, secret)
         else:
             raise ConfigurationError(
-                f"engine: {shown!r} has an unknown parameter {parameter!r}; known: replicas, system"
+                f"engine: {shown!r} has an unknown parameter {parameter!r}; known: replicas, "
+                "streams, system"
             )
     return Address(
         servers=servers,
@@ -80,9 +86,16 @@ def read_address(url: str) -> Address:
         password=unquote(password) if colon else None,
         name=name or DEFAULT_NAME,
         replicas=replicas,
+        streams=streams,
         system=system,
         shown=shown,
     )
+
+
+def _number(parameter: str, value: str, most: int) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= most:
+        raise ConfigurationError(f"engine: {parameter}: {value[:80]!r} is outside 1..{most}")
+    return int(value)
 
 
 def hide_secrets(url: str) -> str:

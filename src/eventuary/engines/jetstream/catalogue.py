@@ -75,6 +75,13 @@ class Catalogue:
             known[event_type] = None
             self._number += 1
 
+    async def find_space(self, space: str) -> None:
+        """Learn a space's number of swimlanes, if it is there and not known."""
+        if space not in self._swimlanes:
+            found = await self._cells.get(self._subjects.cell(_SPACE, space))
+            if found is not None:
+                self._swimlanes[space] = _decode_space(found.data).swimlanes
+
     async def learn_space(self, space: str) -> int:
         """Return the swimlanes of a space that has events."""
         known = self._swimlanes.get(space)

@@ -7,7 +7,8 @@ What makes it right:
   Several events are an atomic batch. What this server remembers of an entity saves questions, no
   more.
 - **A position is a sequence** of the log's stream: given by its leader, seen once Raft has
-  committed it, dense. All servers see one order.
+  committed it, dense. All servers see one order. A log may be in several streams, each an order of
+  its own, for what is too much for one leader (``partitions``).
 - **The trigger check needs nothing besides** (``triggers``): a history that the version check has
   fixed decides it.
 - Subscriptions, leases, keys and snapshots are cells of a second stream, changed by whoever names
@@ -40,6 +41,8 @@ from eventuary.engines.jetstream.keys import JetStreamKeyStore
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.jetstream.loading import Loader
 from eventuary.engines.jetstream.log import Log
+from eventuary.engines.jetstream.partitions import Partition, partitions_of
+from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.publishing import Publisher
 from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.server_ids import ServerIds
@@ -71,8 +74,9 @@ class JetStreamEngine:
         self._entities: Entities
         self._snapshots: Snapshots
         self._loader: Loader
-        self._log: Log
-        self._publisher: Publisher
+        self._partitions: tuple[Partition, ...] = ()
+        self._logs: list[Log] = []
+        self._publishers: list[Publisher] = []
         self._writer: Writer
         self._subscriptions: Subscriptions
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -91,7 +95,8 @@ class JetStreamEngine:
             wire = Wire(self._address)
             await wire.open()
             try:
-                found = await persevere(wire, lambda: info(wire, self._subjects.log_stream))
+                [alone] = partitions_of(self._address.name, 1)
+                found = await persevere(wire, lambda: info(wire, alone.stream))
             finally:
                 await wire.close()
             return found is not None
@@ -103,18 +108,29 @@ class JetStreamEngine:
 
     @property
     def head(self) -> int:
-        """The position of the newest event that readers can see."""
-        return self._publisher.head
+        """The position of the newest event that readers can see, of the first partition."""
+        return self.heads[0]
 
-    async def newest_head(self) -> int:
-        """Ask the stream's leader, and read what is not known here yet."""
-        wire, stream = self._wire, self._subjects.log_stream
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Of each partition."""
+        return tuple(
+            partition.position(publisher.head)
+            for partition, publisher in zip(self._partitions, self._publishers, strict=True)
+        )
+
+    async def newest_heads(self) -> tuple[int, ...]:
+        """Ask the streams' leaders, and read what is not known here yet."""
         try:
-            head = await persevere(wire, lambda: last_sequence(wire, stream))
+            heads = await asyncio.gather(*(self._head_of(each) for each in self._partitions))
         except Refused as error:
             raise ServiceUnavailable(f"storage: {error}") from error
-        await self._publisher.reach(head)
-        return head
+        for publisher, head in zip(self._publishers, heads, strict=True):
+            await publisher.reach(head)
+        return tuple(
+            partition.position(head)
+            for partition, head in zip(self._partitions, heads, strict=True)
+        )
 
     async def start(
         self,
@@ -129,18 +145,25 @@ class JetStreamEngine:
         subjects = self._subjects
         await wire.open()
         try:
-            streams = await make_streams(wire, subjects, self._address)
+            self._partitions, streams = await make_streams(wire, subjects, self._address)
+            self._check_partitions()
             self._judge(await dangers(self._address, streams))
             self._cells = Cells(wire, subjects)
             await self._cells.prepare()
             ids = ServerIds(await self._cells.number(subjects.cell("number")))
             self._catalogue = Catalogue(self._cells, subjects, self._default_swimlanes)
             await self._catalogue.load()
-            self._entities = Entities(wire, subjects)
-            self._log = Log(wire, subjects, self._catalogue, self._entities)
-            head = await persevere(wire, lambda: last_sequence(wire, subjects.log_stream))
-            self._publisher = Publisher(wire, subjects, self._log, head, on_commit, wants_events)
-            await self._publisher.start()
+            places = Places(self._partitions, self._catalogue)
+            self._entities = Entities(wire, places)
+            self._logs = [
+                Log(wire, each, self._catalogue, self._entities) for each in self._partitions
+            ]
+            self._publishers = [
+                Publisher(wire, each, log, await self._head_of(each), on_commit, wants_events)
+                for each, log in zip(self._partitions, self._logs, strict=True)
+            ]
+            for publisher in self._publishers:
+                await publisher.start()
         except (EventuaryError, Lost, Refused) as error:
             await wire.close()
             raise ConfigurationError(
@@ -149,18 +172,18 @@ class JetStreamEngine:
         except BaseException:
             await wire.close()
             raise
-        self._snapshots = Snapshots(self._cells, subjects, self._catalogue, self._entities)
-        self._loader = Loader(self._entities, subjects, self._snapshots, ids)
+        self._snapshots = Snapshots(self._cells, subjects, self._catalogue, places, self._entities)
+        self._loader = Loader(self._entities, places, self._snapshots, ids)
         self._subscriptions = Subscriptions(self._cells, subjects, self._catalogue)
         self.leasing = JetStreamLeasing(self._cells, subjects, self._subscriptions)
         self._writer = Writer(
             wire,
-            subjects,
+            places,
             self._catalogue,
             self._entities,
             self._snapshots,
             ids,
-            self._publisher,
+            self._publishers,
             self.counts,
         )
         self.keys.use(self._cells)
@@ -172,7 +195,8 @@ class JetStreamEngine:
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self.leasing.stop()
-        await self._publisher.stop()
+        for publisher in self._publishers:
+            await publisher.stop()
         await self._wire.close()
 
     def append(self, append: Append) -> asyncio.Future[Appended]:
@@ -212,11 +236,13 @@ class JetStreamEngine:
 
     def read_log(self, query: LogQuery) -> asyncio.Future[LogPage]:
         """Read a page of the log."""
-        return self._run(self._log.page(query, self._end(query)))
+        number = query.partition
+        return self._run(self._logs[number].page(query, self._publishers[number].head))
 
     def count(self, query: LogQuery, cap: int) -> asyncio.Future[int]:
         """Count what a query selects."""
-        return self._run(self._log.count(query, self._end(query), cap))
+        number = query.partition
+        return self._run(self._logs[number].count(query, self._publishers[number].head, cap))
 
     def event_types(self, space: str) -> list[EventType]:
         """Return the event types of a space."""
@@ -302,9 +328,18 @@ class JetStreamEngine:
             )
         _log.warning("events could be lost: %s", what)
 
-    def _end(self, query: LogQuery) -> int:
-        head = self._publisher.head
-        return head if query.until is None else min(query.until, head)
+    def _check_partitions(self) -> None:
+        count = len(self._partitions)
+        if count > self._default_swimlanes:
+            raise ConfigurationError(
+                f"engine: {self._address.shown}: streams: {count} are more than the "
+                f"{self._default_swimlanes} swimlanes of a space, and some would stay empty: an "
+                f"entity is in the stream of its swimlane; start with --swimlanes {count} or more"
+            )
+
+    async def _head_of(self, partition: Partition) -> int:
+        wire = self._wire
+        return await persevere(wire, lambda: last_sequence(wire, partition.stream))
 
     def _run(self, job: Coroutine[Any, Any, _Result]) -> asyncio.Future[_Result]:
         """Begin a job at once; its caller may go away."""

@@ -20,7 +20,7 @@ from eventuary.engines.jetstream.api import (
     persevere,
 )
 from eventuary.engines.jetstream.messages import StoredEvent, decode
-from eventuary.engines.jetstream.subjects import Subjects
+from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.wire import Wire
 from eventuary.errors import ServiceUnavailable
 
@@ -57,9 +57,9 @@ class History(msgspec.Struct, frozen=True):
 class Entities:
     """Reads entities by the subjects of their events."""
 
-    def __init__(self, wire: Wire, subjects: Subjects) -> None:
+    def __init__(self, wire: Wire, places: Places) -> None:
         self._wire = wire
-        self._stream = subjects.log_stream
+        self._places = places
         self._known: OrderedDict[str, Known] = OrderedDict()
 
     def known(self, subject: str) -> Known | None:
@@ -98,8 +98,9 @@ class Entities:
 
     async def last(self, subject: str) -> Known:
         """Return an entity's last event as the stream's leader has it."""
+        stream = self._places.partition_of(subject).stream
         try:
-            found = await persevere(self._wire, lambda: last(self._wire, self._stream, subject))
+            found = await persevere(self._wire, lambda: last(self._wire, stream, subject))
         except Refused as error:
             raise ServiceUnavailable(f"storage: {error}") from error
         if found is None:
@@ -110,21 +111,22 @@ class Entities:
 
     async def history(self, subject: str, after: int = 0) -> History:
         """Read an entity's events after a sequence, up to the last that the leader has."""
+        stream = self._places.partition_of(subject).stream
 
         async def attempt() -> History:
             # Asked at once, on one connection: two questions cost one way there and back.
-            asking = await begin_last(self._wire, self._stream, subject)
-            reading = await begin_direct(self._wire, self._stream, _page(subject, after + 1))
+            asking = await begin_last(self._wire, stream, subject)
+            reading = await begin_direct(self._wire, stream, _page(subject, after + 1))
             newest = await asking
-            stretch = await reading
+            read = await reading
             if newest is None:
                 return History([], NOTHING)
-            messages = stretch.messages
-            while stretch.pending and messages:
-                stretch = await direct_get(
-                    self._wire, self._stream, _page(subject, messages[-1].sequence + 1)
+            messages = read.messages
+            while read.pending and messages:
+                read = await direct_get(
+                    self._wire, stream, _page(subject, messages[-1].sequence + 1)
                 )
-                messages += stretch.messages
+                messages += read.messages
             if newest.sequence > max(after, messages[-1].sequence if messages else 0):
                 raise NotYet("a replica is behind")
             events = [(each.sequence, decode(each.data)) for each in messages]

@@ -2,9 +2,9 @@
 
 from eventuary.engines.jetstream.entities import Entities
 from eventuary.engines.jetstream.messages import entity_event
+from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
-from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.triggers import is_applied
 from eventuary.errors import DuplicateEvent
 from eventuary.events import Entity, EntityEvent
@@ -14,10 +14,10 @@ class Loader:
     """Loads entities and histories."""
 
     def __init__(
-        self, entities: Entities, subjects: Subjects, snapshots: Snapshots, ids: ServerIds
+        self, entities: Entities, places: Places, snapshots: Snapshots, ids: ServerIds
     ) -> None:
         self._entities = entities
-        self._subjects = subjects
+        self._places = places
         self._snapshots = snapshots
         self._ids = ids
 
@@ -26,7 +26,8 @@ class Loader:
 
         Raises DuplicateEvent when the token was already applied to it.
         """
-        subject = self._subjects.entity(space, entity_type, entity_id)
+        await self._places.know(space)
+        subject = self._places.subject(space, entity_type, entity_id)
         snapshot = await self._snapshots.find(space, entity_type, entity_id)
         after = 0 if snapshot is None else snapshot.sequence
         history = await self._entities.history(subject, after)
@@ -46,6 +47,7 @@ class Loader:
         self, space: str, entity_type: str, entity_id: str, after: str
     ) -> list[EntityEvent]:
         """Read an entity's events after a version, whatever snapshot there is."""
-        subject = self._subjects.entity(space, entity_type, entity_id)
+        await self._places.know(space)
+        subject = self._places.subject(space, entity_type, entity_id)
         history = await self._entities.history(subject)
         return [entity_event(stored) for _, stored in history.events if stored.event_id > after]

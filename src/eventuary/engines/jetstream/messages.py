@@ -1,6 +1,6 @@
 """An event as a message: what is in the payload, and what the subject and the sequence say.
 
-The sequence of the message in the log's stream is the event's position. The payload is an array in
+The sequence of the message in its stream makes the event's position. The payload is an array in
 MessagePack, so that data and metadata may be any text: a header can't hold a line break.
 """
 
@@ -9,7 +9,8 @@ from functools import lru_cache
 import msgspec
 
 from eventuary.engines.jetstream.api import Message
-from eventuary.engines.jetstream.subjects import MOST_TOKEN, Subjects
+from eventuary.engines.jetstream.partitions import Partition
+from eventuary.engines.jetstream.subjects import MOST_TOKEN, names_of
 from eventuary.events import Append, EntityEvent, LogEvent, NewEvent
 from eventuary.swimlanes import swimlane_of
 
@@ -61,11 +62,11 @@ def entity_event(stored: StoredEvent) -> EntityEvent:
 
 
 class Reading:
-    """Makes events of the log's messages."""
+    """Makes events of the messages of a partition."""
 
-    def __init__(self, subjects: Subjects) -> None:
-        self._subjects = subjects
-        self.names = lru_cache(maxsize=65536)(subjects.names)
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self.names = lru_cache(maxsize=65536)(names_of)
 
     def space_of(self, message: Message, stored: StoredEvent) -> str:
         """Return the space of a message."""
@@ -77,7 +78,7 @@ class Reading:
         if space is None or entity_type is None or entity_id is None:
             raise ValueError(f"the message at {message.sequence} does not say its names")
         return LogEvent(
-            message.sequence,
+            self._partition.position(message.sequence),
             stored.event_id,
             space,
             entity_type,

@@ -1,4 +1,5 @@
-"""One order of news: what this server and the others have appended, told as one unbroken log.
+"""One order of news: what this server and the others have appended to a partition of the log, told
+as one unbroken order.
 
 Sequences are given by the stream, one after the other, and a message is seen once its Raft group
 has committed it; so what lies between this server's head and any newer position is all there to be
@@ -23,8 +24,8 @@ import msgspec
 from eventuary.engines.engine import Committed
 from eventuary.engines.jetstream.api import NotYet, Refused
 from eventuary.engines.jetstream.log import Log
+from eventuary.engines.jetstream.partitions import Partition
 from eventuary.engines.jetstream.streams import last_sequence
-from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.wire import Lost, Wire
 from eventuary.errors import ServiceUnavailable
 from eventuary.events import LogEvent
@@ -45,16 +46,22 @@ _NAMES_EVERY = 5
 
 
 class _Own(msgspec.Struct, gc=False):
+    #: The sequence of the first of its events.
     first: int
     events: list[LogEvent]
     told: asyncio.Future[None]
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last of its events."""
+        return self.first + len(self.events) - 1
 
     def __lt__(self, other: "_Own") -> bool:
         return self.first < other.first
 
 
 class Publisher:
-    """Owns the head. ``on_commit`` is called on the loop, in order.
+    """Owns the head, which is a sequence here. ``on_commit`` is called on the loop, in order.
 
     ``wants_events``: whether anybody would use what others have appended.
     """
@@ -62,14 +69,14 @@ class Publisher:
     def __init__(
         self,
         wire: Wire,
-        subjects: Subjects,
+        partition: Partition,
         log: Log,
         head: int,
         on_commit: Callable[[Committed], None],
         wants_events: Callable[[], bool],
     ) -> None:
         self._wire = wire
-        self._subjects = subjects
+        self._partition = partition
         self._log = log
         self._on_commit = on_commit
         self._wants_events = wants_events
@@ -79,12 +86,12 @@ class Publisher:
         self._polling: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._reached: dict[asyncio.Future[None], int] = {}
-        #: The position of the newest event that has been told.
+        #: The sequence of the newest event that has been told.
         self.head = head
 
     async def start(self) -> None:
         """Begin to follow the other servers."""
-        await self._wire.listen(self._subjects.head, self._heard)
+        await self._wire.listen(self._partition.head, self._heard)
         self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
@@ -98,9 +105,9 @@ class Publisher:
                 reached.set_exception(ServiceUnavailable("the server is shutting down"))
         self._reached.clear()
 
-    async def tell(self, events: list[LogEvent]) -> None:
-        """This server has appended these: return when they are told."""
-        first, last = events[0].position, events[-1].position
+    async def tell(self, first: int, events: list[LogEvent]) -> None:
+        """This server has appended these, from the sequence ``first`` on: return when told."""
+        last = first + len(events) - 1
         if first > self.head + 1 and not self._own and not self._wants_events():
             self._tell(first - 1, None)
         if first == self.head + 1 and not self._own:
@@ -115,12 +122,12 @@ class Publisher:
         self._hint(first - 1)
         await own.told
 
-    async def reach(self, position: int) -> None:
-        """Return when all up to ``position``, which is in the log, is told."""
-        if position > self.head:
+    async def reach(self, sequence: int) -> None:
+        """Return when all up to ``sequence``, which is in the log, is told."""
+        if sequence > self.head:
             reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._reached[reached] = position
-            self._hint(position)
+            self._reached[reached] = sequence
+            self._hint(sequence)
             await reached
 
     def _heard(self, said: bytes) -> None:
@@ -163,28 +170,30 @@ class Publisher:
             return
         first = self.head + 1
         events = await self._log.stretch(first, min(target, first + _PAGE - 1))
-        # Meanwhile this server's own may have been told.
-        rest = [event for event in events if event.position > self.head]
-        if rest:
-            self._tell(rest[-1].position, rest)
+        self._tell_rest(first, events)  # meanwhile this server's own may have been told
 
     def _tell_own(self) -> None:
         """Tell this server's own that are next, and answer those that are told."""
         while self._own and self._own[0].first <= self.head + 1:
             own = heapq.heappop(self._own)
             # Some of it may have been read already: it is visible before we are told so.
-            rest = [event for event in own.events if event.position > self.head]
-            if rest:
-                self._tell(rest[-1].position, rest)
+            self._tell_rest(own.first, own.events)
             if not own.told.done():
                 own.told.set_result(None)
+
+    def _tell_rest(self, first: int, events: list[LogEvent]) -> None:
+        """Tell events, from the sequence ``first`` on, as far as they are not told yet."""
+        rest = events[self.head - first + 1 :] if self.head >= first else events
+        if rest:
+            self._tell(first + len(events) - 1, rest)
 
     def _tell(self, head: int, events: list[LogEvent] | None) -> None:
         self.head = head
         self._known = max(self._known, head)
-        self._on_commit(Committed(head, events))
-        for reached, position in list(self._reached.items()):
-            if position <= head:
+        partition = self._partition
+        self._on_commit(Committed(partition.position(head), events, partition.number))
+        for reached, sequence in list(self._reached.items()):
+            if sequence <= head:
                 del self._reached[reached]
                 if not reached.done():
                     reached.set_result(None)
@@ -195,16 +204,16 @@ class Publisher:
             self._announcing = asyncio.create_task(self._say())
 
     async def _say(self) -> None:
-        own = max((each.events[-1].position for each in self._own), default=0)
+        own = max((each.last for each in self._own), default=0)
         head = max(self.head, own)
-        await self._wire.say(self._subjects.head, str(head).encode())
+        await self._wire.say(self._partition.head, str(head).encode())
         self._announcing = None
 
     async def _poll(self) -> None:
         for number in itertools.count(1):
             await asyncio.sleep(_POLL_EVERY)
             try:
-                self._hint(await last_sequence(self._wire, self._subjects.log_stream))
+                self._hint(await last_sequence(self._wire, self._partition.stream))
                 if number % _NAMES_EVERY == 0:
                     await self._log.learn_names()
             except (Lost, NotYet, Refused, ServiceUnavailable):

@@ -11,6 +11,7 @@ import msgspec
 from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.cells import Cells, Change, Moved
 from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.errors import EventuaryError, NotFound
 from eventuary.events import Append, NewSnapshot, Snapshot
@@ -43,11 +44,17 @@ class Snapshots:
     """Stores and finds them."""
 
     def __init__(
-        self, cells: Cells, subjects: Subjects, catalogue: Catalogue, entities: Entities
+        self,
+        cells: Cells,
+        subjects: Subjects,
+        catalogue: Catalogue,
+        places: Places,
+        entities: Entities,
     ) -> None:
         self._cells = cells
         self._subjects = subjects
         self._catalogue = catalogue
+        self._places = places
         self._entities = entities
         self._complaints = Seldom()
 
@@ -81,7 +88,8 @@ class Snapshots:
 
         Raises NotFound when the entity has no event of this id: its loads would begin nowhere.
         """
-        subject = self._subjects.entity(space, entity_type, entity_id)
+        await self._places.know(space)
+        subject = self._places.subject(space, entity_type, entity_id)
         known = self._entities.known(subject)
         sequence = known.sequence if known is not None and known.version == version else None
         if sequence is None:

@@ -1,4 +1,8 @@
-"""The two streams: made when they are not there, refused when they can't keep what is promised."""
+"""The streams: made when they are not there, refused when they can't keep what is promised.
+
+One for each partition of the log, and one for state that is replaced. The first of the log says in
+its metadata how many there are; it is made first, and never changed.
+"""
 
 import msgspec
 
@@ -11,6 +15,7 @@ from eventuary.engines.jetstream.api import (
     call,
     persevere,
 )
+from eventuary.engines.jetstream.partitions import Partition, partitions_of
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.wire import Wire
 from eventuary.errors import ConfigurationError
@@ -18,6 +23,7 @@ from eventuary.errors import ConfigurationError
 #: How the log is laid out, as its stream's metadata says; a newer one is not understood.
 FORMAT = 1
 _FORMAT_KEY = "eventuary.format"
+_STREAMS_KEY = "eventuary.streams"
 
 #: Seconds for which a stream is made: a cluster that has just started has no leader yet.
 _PATIENCE = 15.0
@@ -89,14 +95,36 @@ async def last_sequence(wire: Wire, stream: str) -> int:
     return found.state.last_seq
 
 
-async def make_streams(wire: Wire, subjects: Subjects, address: Address) -> list[StreamInfo]:
-    """Make the streams that are not there. Raises ConfigurationError for one that will not do."""
-    log = _configuration(subjects.log_stream, subjects.events, address.replicas)
-    # What is in the log stays: not even an operator's slip deletes an event.
-    log |= {"deny_delete": True, "deny_purge": True}
+async def make_streams(
+    wire: Wire, subjects: Subjects, address: Address
+) -> tuple[tuple[Partition, ...], list[StreamInfo]]:
+    """Make the streams that are not there; returns the log's partitions, and what there is.
+
+    Raises ConfigurationError for a stream that will not do.
+    """
+    [alone] = partitions_of(address.name, 1)
+    wanted = address.streams or 1
+    first = _log(alone, address, {_STREAMS_KEY: str(wanted)} if wanted > 1 else {})
+    found = [await _make(wire, first, address)]
+    count = int(found[0].config.metadata.get(_STREAMS_KEY, "1"))
+    if address.streams not in (None, count):
+        raise ConfigurationError(
+            f"engine: {address.shown}: streams: {address.streams}, and this log has {count}, which "
+            "can't be changed: migrate it into a new one"
+        )
+    partitions = partitions_of(address.name, count)
+    found += [await _make(wire, _log(each, address, {}), address) for each in partitions[1:]]
     state = _configuration(subjects.state_stream, subjects.state, address.replicas)
     state |= {"max_msgs_per_subject": 1}
-    return [await _make(wire, each, address) for each in (log, state)]
+    return partitions, [*found, await _make(wire, state, address)]
+
+
+def _log(partition: Partition, address: Address, metadata: dict[str, str]) -> dict[str, object]:
+    configuration = _configuration(partition.stream, partition.events, address.replicas)
+    # What is in the log stays: not even an operator's slip deletes an event.
+    configuration |= {"deny_delete": True, "deny_purge": True}
+    configuration["metadata"] = {_FORMAT_KEY: str(FORMAT), **metadata}
+    return configuration
 
 
 def _configuration(name: str, prefix: str, replicas: int) -> dict[str, object]:

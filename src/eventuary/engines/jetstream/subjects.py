@@ -33,29 +33,23 @@ def name_of(token: str) -> str | None:
     return None if token.startswith(_DIGEST_MARK) else unquote(token)
 
 
+def names_of(subject: str) -> tuple[str | None, str | None, str | None]:
+    """Return space, entity type and entity id of a subject of events, where it tells them."""
+    space, entity_type, entity_id = subject.split(".")[2:]
+    return name_of(space), name_of(entity_type), name_of(entity_id)
+
+
 class Subjects:
-    """The subjects, and the two streams, of the log of this name.
+    """The subjects of the state of the log of this name.
 
     ``NAME.ev.<space>.<entity type>.<entity id>`` holds the events of an entity, in the stream
-    ``NAME-log``; everything below ``NAME.st.`` is state that is replaced, in ``NAME-state``.
+    ``NAME-log`` (of further partitions: ``NAME.ev-1.…`` in ``NAME-log-1``, and so on); everything
+    below ``NAME.st.`` is state that is replaced, in ``NAME-state``.
     """
 
     def __init__(self, name: str) -> None:
-        self.log_stream = f"{name}-log"
         self.state_stream = f"{name}-state"
-        self.events = f"{name}.ev"
         self.state = f"{name}.st"
-        #: Not stored: on this the servers tell each other how far the log reaches.
-        self.head = f"{name}.head"
-
-    def entity(self, space: str, entity_type: str, entity_id: str) -> str:
-        """The subject of an entity's events."""
-        return f"{self.events}.{token_of(space)}.{token_of(entity_type)}.{token_of(entity_id)}"
-
-    def names(self, subject: str) -> tuple[str | None, str | None, str | None]:
-        """The space, entity type and entity id of a subject of events, where it tells them."""
-        space, entity_type, entity_id = subject[len(self.events) + 1 :].split(".")
-        return name_of(space), name_of(entity_type), name_of(entity_id)
 
     def cell(self, kind: str, *names: str) -> str:
         """The subject of a piece of state."""

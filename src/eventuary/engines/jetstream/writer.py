@@ -31,11 +31,12 @@ from eventuary.engines.jetstream.batches import (
 )
 from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.partitions import Partition
+from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.planning import Item, NewMessage, Plan, Planner
 from eventuary.engines.jetstream.publishing import Publisher
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
-from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.turns import Turns
 from eventuary.engines.jetstream.wire import Lost, Wire
 from eventuary.errors import (
@@ -79,26 +80,26 @@ class Writer:
     def __init__(
         self,
         wire: Wire,
-        subjects: Subjects,
+        places: Places,
         catalogue: Catalogue,
         entities: Entities,
         snapshots: Snapshots,
         ids: ServerIds,
-        publisher: Publisher,
+        publishers: Sequence[Publisher],
         counts: AppendCounts,
     ) -> None:
         self._wire = wire
-        self._subjects = subjects
+        self._places = places
         self._catalogue = catalogue
         self._entities = entities
         self._snapshots = snapshots
         self._ids = ids
-        self._publisher = publisher
+        self._publishers = publishers
         self._counts = counts
         self._planner = Planner(entities, ids)
         self._turns = Turns()
         self._singles = asyncio.Semaphore(_MOST_SINGLE)
-        self._batches = asyncio.Semaphore(MOST_OPEN)
+        self._batches = [asyncio.Semaphore(MOST_OPEN) for _ in places.partitions]
         self._tasks: set[asyncio.Task[Any]] = set()
         self._complaints = Seldom()
         self._complained = False  # and nothing has been written since
@@ -173,7 +174,7 @@ class Writer:
     async def _commit(self, appends: Sequence[Append]) -> list[Appended | EventuaryError]:
         """Append in one atomic step, or refuse."""
         try:
-            items = [self._item(append) for append in appends]
+            items = await self._items(appends)
             known_to_others = sorted({item.subject for item in items if not item.is_new})
             async with self._turns.of(known_to_others):
                 return await self._commit_in_turn(items)
@@ -182,9 +183,37 @@ class Writer:
                 return [error]
             raise
 
-    def _item(self, append: Append) -> Item:
-        entity_id = append.entity_id if append.entity_id is not None else self._ids.next_id()
-        subject = self._subjects.entity(append.space, append.entity_type, entity_id)
+    async def _items(self, appends: Sequence[Append]) -> list[Item]:
+        """Give ids and subjects, all of one partition. Raises BadRequest when they are not."""
+        partition: Partition | None = None
+        for append in appends:
+            try:
+                if append.expected_version is None:
+                    await self._catalogue.learn_space(append.space)
+                else:
+                    await self._places.know(append.space)
+            except ServiceUnavailable as error:
+                raise ServiceUnavailable(f"{error}; nothing was written") from error
+            if append.entity_id is not None:
+                place = self._places.partition(append.space, append.entity_type, append.entity_id)
+                if partition not in (None, place):
+                    raise BadRequest(
+                        f"entityId: {append.entity_type} {append.entity_id!r} is in another "
+                        f"partition of the log than an entity before it (streams: "
+                        f"{place.count}), and what is appended atomically must be in one"
+                    )
+                partition = place
+        return [self._item(append, partition) for append in appends]
+
+    def _item(self, append: Append, partition: Partition | None) -> Item:
+        """Return an append with its subject. A new id is chosen so that it is in the partition."""
+        entity_id = append.entity_id
+        while entity_id is None:
+            new = self._ids.next_id()
+            place = self._places.partition(append.space, append.entity_type, new)
+            if partition in (None, place):
+                entity_id = new
+        subject = self._places.subject(append.space, append.entity_type, entity_id)
         return Item(append, entity_id, subject)
 
     async def _commit_in_turn(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
@@ -234,7 +263,8 @@ class Writer:
     async def _publish(self, messages: Sequence[NewMessage]) -> int:
         """Publish; returns the sequence of the last. Raises _Moved, ServiceUnavailable."""
         single = len(messages) == 1
-        async with self._singles if single else self._batches:
+        number = self._places.partition_of(messages[0].subject).number
+        async with self._singles if single else self._batches[number]:
             return await self._publish_until_told(messages)
 
     async def _publish_until_told(self, messages: Sequence[NewMessage]) -> int:
@@ -296,7 +326,10 @@ class Writer:
             self._entities.note(subject, known)
         self._counts.groups += 1
         self._counts.appended_events += len(plan.messages)
-        await self._publisher.tell(self._events(plan, items, first))
+        partition = self._places.partition_of(items[0].subject)
+        await self._publishers[partition.number].tell(
+            first, self._events(plan, items, first, partition)
+        )
         for item, outcome in zip(items, plan.outcomes, strict=True):
             snapshot = item.append.snapshot
             if snapshot is not None:
@@ -305,9 +338,11 @@ class Writer:
                     item.append, item.entity_id, outcome.entity_version, sequence, snapshot
                 )
 
-    def _events(self, plan: Plan, items: Sequence[Item], first: int) -> list[LogEvent]:
+    def _events(
+        self, plan: Plan, items: Sequence[Item], first: int, partition: Partition
+    ) -> list[LogEvent]:
         events: list[LogEvent] = []
-        position = first
+        position = partition.position(first)
         for item, outcome in zip(items, plan.outcomes, strict=True):
             append = item.append
             swimlanes = self._catalogue.swimlanes(append.space)
@@ -327,7 +362,7 @@ class Writer:
                         append.triggering_event_token,
                     )
                 )
-                position += 1
+                position += partition.count
         return events
 
 

@@ -111,11 +111,16 @@ class PostgresEngine:
         """The position of the newest event that readers can see."""
         return self._publisher.head
 
-    async def newest_head(self) -> int:
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The log is one partition."""
+        return (self._publisher.head,)
+
+    async def newest_heads(self) -> tuple[int, ...]:
         """Ask the database, and read what is not known here yet."""
         head = await self._reads.run(head_of)
         await self._publisher.reach(head)
-        return head
+        return (head,)
 
     async def start(
         self,

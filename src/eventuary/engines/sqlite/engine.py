@@ -77,9 +77,14 @@ class SqliteEngine:
         """The position of the newest event that readers can see."""
         return self._writer.head
 
-    async def newest_head(self) -> int:
-        """Return ``head``: nobody else commits."""
-        return self._writer.head
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The log is one partition."""
+        return (self._writer.head,)
+
+    async def newest_heads(self) -> tuple[int, ...]:
+        """Return ``heads``: nobody else commits."""
+        return (self._writer.head,)
 
     async def start(
         self,

@@ -55,14 +55,15 @@ class Following:
             or (self._principal is not None and bool(self._principal.revoked))
         )
 
-    async def wait(self, position: int, timeout: float) -> bool:
-        """Return when the head is beyond ``position``, after ``timeout`` seconds, or when over.
+    async def wait(self, position: int, partition: int, timeout: float) -> bool:
+        """Return when a partition's head is beyond ``position``, after ``timeout`` seconds, or
+        when over.
 
         False: it is over.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        head = asyncio.ensure_future(self._store.head_after(position))
+        head = asyncio.ensure_future(self._store.head_after(position, partition))
         try:
             while not self.over and (left := end - loop.time()) > 0:
                 done, _ = await asyncio.wait(

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import LogPage
+from eventuary.errors import NotFound
 from eventuary.server.v1.answers import json_answer
 from eventuary.server.v1.call import Call
 from eventuary.server.v1.following import Following
@@ -32,8 +33,11 @@ class EventPage(msgspec.Struct, frozen=True):
     ]
     head: Annotated[
         int,
-        msgspec.Meta(description="The position of the newest event of the log, of all spaces."),
+        msgspec.Meta(
+            description="The position of the partition's newest event, whatever its space."
+        ),
     ]
+    partitions: Annotated[int, msgspec.Meta(description="How many partitions the log has.")]
 
 
 class LogPageRoutes:
@@ -47,12 +51,18 @@ class LogPageRoutes:
     async def page(self, call: Call) -> Response:
         """Answer a page; if it is empty and the caller would wait, the next that is not."""
         query = call.query(PageQuery)
-        wanted = LogFilter(call.space, query)
+        wanted = LogFilter(call.space, query, len(self._store.engine.heads))
         page = await self._read(wanted, query.after, query.limit)
         if query.wait and not page.events:
             page = await self._wait(call, wanted, query, page)
+        heads = self._store.engine.heads
         return json_answer(
-            EventPage([logged(event) for event in page.events], page.position, self._store.head)
+            EventPage(
+                [logged(event) for event in page.events],
+                page.position,
+                heads[wanted.partition],
+                len(heads),
+            )
         )
 
     async def _wait(
@@ -63,8 +73,9 @@ class LogPageRoutes:
         async with Following(self._store, self._sources, call.receive, call.principal) as following:
             while not page.events and not following.over and loop.time() < end:
                 left = end - loop.time()
-                if page.position >= self._store.head and not await following.wait(
-                    page.position, left
+                head = self._store.engine.heads[wanted.partition]
+                if page.position >= head and not await following.wait(
+                    page.position, wanted.partition, left
                 ):
                     break
                 page = await self._read(wanted, page.position, query.limit)
@@ -87,7 +98,9 @@ class LogPageRoutes:
                     "Events in the order of the log, which all readers see alike: who has read up "
                     "to a position never later finds a new event at or below it. Go on with "
                     "`after` = the page's `position`; a page may be empty, and its `position` "
-                    "ahead, where nothing passed the filters.\n\n"
+                    "ahead, where nothing passed the filters. A log with several `partitions` is "
+                    "read one by one: each is an order of its own, and an entity's events are all "
+                    "in the same.\n\n"
                     "`wait` is long polling: the answer comes with the first event, or empty "
                     "after so many seconds."
                 ),
@@ -95,6 +108,7 @@ class LogPageRoutes:
                 handle=self.page,
                 query=PageQuery,
                 answer=EventPage,
+                errors=(NotFound,),
                 sample=Sample(answer=_PAGE),
             )
         ]
@@ -114,4 +128,5 @@ _PAGE = {
     ],
     "position": 1,
     "head": 1,
+    "partitions": 1,
 }

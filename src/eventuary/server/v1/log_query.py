@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from eventuary.engines.engine import LogQuery
+from eventuary.errors import NotFound
 from eventuary.events import LogEvent
 
 #: Positions are stored as signed 64-bit numbers.
@@ -23,6 +24,21 @@ def whole(low: int, high: int, description: str | None = None) -> msgspec.Meta:
 
 
 Position = Annotated[int, msgspec.Meta(ge=0, le=MOST_POSITION)]
+
+#: Partitions that a log has at most; an engine has less.
+_MOST_PARTITIONS = 1024
+
+Partition = Annotated[
+    int,
+    msgspec.Meta(
+        ge=0,
+        lt=_MOST_PARTITIONS,
+        description=(
+            "Where the log has several partitions, each of them is read by itself: the number of "
+            "this one, from 0."
+        ),
+    ),
+]
 
 _ENTITY_TYPES = "Only events of these entity types; may be given several times."
 _EVENT_TYPES = (
@@ -53,6 +69,7 @@ class PageQuery(msgspec.Struct, frozen=True, rename="camel"):
             ge=0, le=60, description="Seconds to wait for an event when there is none yet."
         ),
     ] = 0.0
+    partition: Partition = 0
 
 
 class StreamQuery(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,10 +86,11 @@ class StreamQuery(msgspec.Struct, frozen=True, rename="camel"):
     ] = 0
     entity_type: Annotated[list[str], msgspec.Meta(description=_ENTITY_TYPES)] = []
     event_type: Annotated[list[str], msgspec.Meta(description=_EVENT_TYPES)] = []
+    partition: Partition = 0
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
-    """An event as the log holds it. `position` grows along the log of all spaces."""
+    """An event as the log holds it. `position` grows along a partition, of all spaces."""
 
     position: int
     id: str
@@ -101,10 +119,19 @@ def logged(event: LogEvent) -> LoggedEvent:
 
 
 class LogFilter:
-    """The events of a space that a reader asks for."""
+    """The events of a space that a reader asks for.
 
-    def __init__(self, space: str, asked: PageQuery | StreamQuery) -> None:
+    Raises NotFound for a partition that the log has not.
+    """
+
+    def __init__(self, space: str, asked: PageQuery | StreamQuery, partitions: int) -> None:
+        if asked.partition >= partitions:
+            raise NotFound(
+                f"partition: there is no {asked.partition}: the log has {partitions}, numbered "
+                "from 0"
+            )
         self._space = space
+        self.partition = asked.partition
         self._entity_types = frozenset(asked.entity_type) or None
         self._event_types = frozenset(asked.event_type) or None
 
@@ -117,4 +144,5 @@ class LogFilter:
             event_types=self._event_types,
             limit=limit,
             max_bytes=max_bytes,
+            partition=self.partition,
         )

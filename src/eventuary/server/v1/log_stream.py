@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import LogPage
-from eventuary.errors import BadRequest, EventuaryError
+from eventuary.errors import BadRequest, EventuaryError, NotFound
 from eventuary.server.principal import Principal
 from eventuary.server.v1.call import Call
 from eventuary.server.v1.following import Following
@@ -46,13 +46,15 @@ class LogStreamRoutes:
     async def follow(self, call: Call) -> Response:
         """Begin a stream."""
         query = call.query(StreamQuery)
+        heads = self._store.engine.heads
+        wanted = LogFilter(call.space, query, len(heads))
         after = _last_event_id(call)
         if after is None:
-            after = self._store.head if isinstance(query.after, str) else query.after
+            after = heads[wanted.partition] if isinstance(query.after, str) else query.after
         return _EventStream(
             self._store,
             self._sources,
-            LogFilter(call.space, query),
+            wanted,
             after,
             self._heartbeat,
             call.principal,
@@ -80,6 +82,7 @@ class LogStreamRoutes:
                 query=StreamQuery,
                 headers={"Last-Event-ID": "The position of the last event that was received."},
                 answer="text/event-stream",
+                errors=(NotFound,),
                 sample=Sample(
                     answer='id: 1\ndata: {"position":1,"id":"00000192f0a1b2c3-5f3c9a7e12d40001",'
                     '"entityType":"orders.Order", … }\n\n: heartbeat\nid: 1\n\n'
@@ -144,8 +147,9 @@ class _EventStream(Response):
             left = quiet_until - loop.time()
             if left <= 0:
                 break
-            if page.position >= self._store.head:
-                await following.wait(page.position, left)
+            partition = self._wanted.partition
+            if page.position >= self._store.engine.heads[partition]:
+                await following.wait(page.position, partition, left)
         return b": heartbeat\nid: %d\n\n" % self._position
 
     async def _read(self) -> LogPage:

@@ -132,7 +132,7 @@ class _Scrape(Collector):
     def _gauges(self) -> Iterator[Metric]:
         store = self._store
         for name, text, value in (
-            ("head_position", "The position of the newest event.", store.head),
+            ("head_position", "The position of the newest event.", store.events),
             ("waiting_appends", "Appends that wait for the disk.", store.waiting_appends),
             (
                 "waiting_characters",

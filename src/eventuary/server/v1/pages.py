@@ -35,7 +35,7 @@ def page_routes(
     async def root(request: Request) -> Response:
         """An overview. How much is stored is for those with a key."""
         del request
-        head = f"{store.head:,}" if authenticator.open_access else "for keys only: see metrics"
+        head = f"{store.events:,}" if authenticator.open_access else "for keys only: see metrics"
         text = overview.replace("{version}", html.escape(__version__)).replace("{head}", head)
         return _page(text, "html")
 

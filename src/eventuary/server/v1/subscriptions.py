@@ -163,15 +163,18 @@ class SubscriptionRoutes:
     async def reset(self, call: Call) -> Response:
         """Deliver from elsewhere."""
         request = await call.body(self._reset)
+        heads = self._store.engine.heads
         if request.to == "beginning":
-            position = 0
+            to = dict.fromkeys(range(len(heads)), 0)
         elif request.to == "end":
-            position = self._store.head
+            to = dict(enumerate(heads))
         else:
             position = int(request.to)
-            if position > self._store.head:
-                raise Conflict(f"to: {position} is beyond the head of the log, {self._store.head}")
-        await self._subscriptions.reset(call.space, call.segment("subscriberId"), position)
+            partition = position % len(heads)
+            if position > heads[partition]:
+                raise Conflict(f"to: {position} is beyond the head of the log, {heads[partition]}")
+            to = {partition: position}
+        await self._subscriptions.reset(call.space, call.segment("subscriberId"), to)
         return await self._status(call)
 
     async def pause(self, call: Call) -> Response:
@@ -283,7 +286,9 @@ class SubscriptionRoutes:
                 description=(
                     "What is under way is forgotten, and delivery begins after the position, to "
                     "consumers that are connected too. Dead letters beyond it are forgotten: "
-                    "their events are delivered again. 409 if the position is beyond the head."
+                    "their events are delivered again. 409 if the position is beyond the head. "
+                    "Where the log has several partitions, a position moves what is in its own; "
+                    "`beginning` and `end` move all."
                 ),
                 access=Access.WRITE,
                 handle=self.reset,
