@@ -168,4 +168,6 @@ async def test_a_dead_letter_holds_its_swimlane_alone_and_is_replayed(
     for letter in letters:
         await store.subscriptions.replay("s", "view", letter.position)
     assert await store.caught_up("s", "view", _PATIENCE)
-    assert await store.subscriptions.dead_letters("s", "view") == []
+    async with asyncio.timeout(_PATIENCE):  # they go once they are acknowledged
+        while await store.subscriptions.dead_letters("s", "view"):
+            await asyncio.sleep(0.01)
