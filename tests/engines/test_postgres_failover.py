@@ -46,6 +46,7 @@ async def started(*engines: Engine) -> AsyncIterator[list[News]]:
     told = [News() for _ in engines]
     for engine, each in zip(engines, told, strict=True):
         await engine.start(each)
+        each.head = engine.head
     try:
         yield told
     finally:
