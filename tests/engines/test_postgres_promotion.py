@@ -9,14 +9,18 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
+import asyncpg
 import pytest
 
 from eventuary.engines.engine import Engine, LogQuery
 from eventuary.engines.opening import open_engine
+from eventuary.engines.postgres.address import read_address
+from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.continuity import Continuity
 from eventuary.errors import ServiceUnavailable
 from eventuary.events import Append, Appended
 from tests.engines.contract import ORDER, creation, update
-from tests.engines.test_postgres_failover import Writers, _judge, started
+from tests.engines.test_postgres_failover import Writers, judge, started
 from tests.engines.waiting import DEADLINE, until
 from tests.postgres.process import PostgresProcess
 from tests.postgres.replica import PostgresReplica
@@ -45,7 +49,7 @@ async def _end_sessions(server: PostgresProcess) -> None:
     )
 
 
-@pytest.mark.parametrize("end", ["kill", "pause"])
+@pytest.mark.parametrize("end", ["kill", "stop", "pause"])
 async def test_a_promoted_replica_is_found_and_has_everything(
     own_postgres: PostgresProcess, replica: PostgresReplica, end: str
 ) -> None:
@@ -63,14 +67,13 @@ async def test_a_promoted_replica_is_found_and_has_everything(
         await asyncio.to_thread(getattr(own_postgres, end))
         await asyncio.to_thread(replica.promote)
         await writers.more()
-        if end == "pause":
-            # It comes back and takes itself for the primary; nobody else does.
-            await asyncio.to_thread(own_postgres.resume)
+        # It comes back and takes itself for the primary; nobody else does.
+        await asyncio.to_thread(own_postgres.resume if end == "pause" else own_postgres.start)
         for _ in range(3):
             await _end_sessions(replica)
             await writers.more()
         await writers.stop()
-        await _judge(writers, engines, told)
+        await judge(writers, engines, told)
         versions = [first]
         for engine in engines:
             versions.append(await _done(engine, update(versions[-1])))
@@ -181,3 +184,37 @@ async def test_a_server_that_has_told_of_nothing_yet_notices_too(
         await asyncio.to_thread(own_postgres.kill)
         await until(lambda: _losses(caplog), "it is noticed")
         await _refuses(engine)
+
+
+async def test_a_primary_that_was_replaced_is_not_used(
+    own_postgres: PostgresProcess, replica: PostgresReplica
+) -> None:
+    """Nobody has ended it: two take themselves for the primary, and both answer."""
+    await asyncio.to_thread(replica.start)
+    await asyncio.to_thread(replica.promote)
+    continuity = Continuity()
+    promoted = await connect(read_address(replica.url), check=continuity.check)
+    assert continuity.timeline == 2
+    for hosts in ((own_postgres, replica), (replica, own_postgres)) * 3:
+        connection = await connect(read_address(_url(*hosts)), check=continuity.check)
+        assert await connection.fetchval("SHOW port") == str(replica.port)
+        await connection.close(timeout=2)
+    with pytest.raises(ServiceUnavailable, match="on timeline 1, and another was promoted to 2"):
+        await connect(read_address(own_postgres.url), check=continuity.check)
+    assert not promoted.is_closed()
+    await promoted.close(timeout=2)
+
+
+async def test_the_first_connection_to_a_promoted_server_ends_those_to_the_old_one(
+    own_postgres: PostgresProcess, replica: PostgresReplica
+) -> None:
+    await asyncio.to_thread(replica.start)
+    continuity = Continuity()
+    old = await connect(read_address(own_postgres.url), check=continuity.check)
+    answer = asyncio.create_task(old.fetchval("SELECT pg_sleep(60)"))
+    await asyncio.to_thread(replica.promote)
+    promoted = await connect(read_address(replica.url), check=continuity.check)
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await answer
+    assert old.is_closed()
+    await promoted.close(timeout=2)

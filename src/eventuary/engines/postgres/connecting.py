@@ -103,7 +103,7 @@ async def _open(address: Address, host: Host, durable: bool, check: Check) -> Co
                 connection.terminate()
                 raise
     except asyncpg.TargetServerAttributeNotMatched as error:
-        raise ConnectionError("this server is a standby, or takes no writes") from error
+        raise ConnectionError("this database server is a standby, or takes no writes") from error
     return connection
 
 

@@ -69,12 +69,12 @@ class Continuity:
         timeline = await _timeline_of(connection)
         if timeline < self.timeline:
             raise ServiceUnavailable(
-                f"this server is on timeline {timeline}, and another was promoted to "
-                f"{self.timeline}: it is a primary that was replaced"
+                f"this database server is on timeline {timeline}, and another was promoted to "
+                f"{self.timeline}: it was replaced"
             )
         promoted = timeline > self.timeline
         if promoted:
-            _log.warning("another server is the primary by now, on timeline %d", timeline)
+            _log.warning("another database server is the primary by now, on timeline %d", timeline)
             self.timeline = timeline
             self._end_all()
         while True:
@@ -86,7 +86,7 @@ class Continuity:
             if self.refusal is None and (not promoted or told == self._told()):
                 break
         if timeline < self.timeline:
-            raise ServiceUnavailable("another server was promoted meanwhile")
+            raise ServiceUnavailable("another database server was promoted meanwhile")
         self._used.add(connection)
         connection.add_termination_listener(self._used.discard)
 
