@@ -46,6 +46,7 @@ async def started(*engines: Engine) -> AsyncIterator[list[News]]:
     told = [News() for _ in engines]
     for engine, each in zip(engines, told, strict=True):
         await engine.start(each)
+        each.head = engine.head
     try:
         yield told
     finally:
@@ -111,7 +112,7 @@ async def _whole_log(engine: Engine) -> list[str]:
     return entities
 
 
-async def _judge(writers: Writers, engines: list[Engine], told: list[News]) -> None:
+async def judge(writers: Writers, engines: list[Engine], told: list[News]) -> None:
     await until(lambda: len({engine.head for engine in engines}) == 1, "the heads are one")
     log = await _whole_log(engines[0])
     assert len(log) == len(set(log))
@@ -142,7 +143,7 @@ async def test_a_restart_loses_nothing_acknowledged(
             await asyncio.to_thread(own_postgres.start)
         await writers.more()
         await writers.stop()
-        await _judge(writers, engines, told)
+        await judge(writers, engines, told)
 
 
 async def test_an_answer_that_is_lost_is_looked_for(postgres_url: str) -> None:
@@ -165,7 +166,7 @@ async def test_an_answer_that_is_lost_is_looked_for(postgres_url: str) -> None:
         await admin.close()
         await writers.more()
         await writers.stop()
-        await _judge(writers, engines, told)
+        await judge(writers, engines, told)
 
 
 async def test_a_database_that_is_away_is_said_at_once(own_postgres: PostgresProcess) -> None:

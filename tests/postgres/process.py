@@ -4,6 +4,7 @@ Durable as in production (fsync is on). PostgreSQL refuses to run as root: then 
 of its own, which the wheel makes.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -40,14 +41,12 @@ class PostgresProcess:
         # Not below pytest's directories: these are for root's eyes alone.
         self._directory = Path(tempfile.mkdtemp(prefix="eventuary-postgres-"))
         self._data = self._directory / "data"
-        self._data.mkdir()
+        self._data.mkdir(mode=0o700)
         self._log = self._directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self.port = free_port()
-        wheel = get_server(self._data, start=False, cleanup_mode=None, postgres_version=_VERSION)
-        wheel.ensure_pgdata_inited()
-        self._user: str | None = wheel.system_user
+        self._user = self._fill()
 
     @property
     def url(self) -> str:
@@ -58,6 +57,11 @@ class PostgresProcess:
         """The URL of its database, as a role."""
         return f"postgresql://{role}@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def log(self) -> str:
+        """What it has written to its log so far."""
+        return self._log.read_text()
+
     def start(self, settings: Sequence[str] = ()) -> None:
         """Start it, and return when it takes connections. ``settings``: as in ``fsync=off``."""
         deadline = time.monotonic() + _DEADLINE
@@ -66,11 +70,11 @@ class PostgresProcess:
             while self._is_running():
                 if self._is_ready():
                     return
-                assert time.monotonic() < deadline, self._log.read_text()
+                assert time.monotonic() < deadline, self.log
                 time.sleep(0.02)
             # After a kill its children take a moment to end, and until then it refuses to start.
             self._end(signal.SIGQUIT)
-            assert time.monotonic() < deadline, self._log.read_text()
+            assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -85,10 +89,57 @@ class PostgresProcess:
         """Kill its main process; the others notice, and end."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Stop all its processes where they are: it takes connections, and never answers."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on, as if nothing had been."""
+        self._signal_all(signal.SIGCONT)
+
+    def execute(self, statement: str) -> str:
+        """Run a statement as its superuser; returns what it tells, without any decoration."""
+        return self._run(
+            "psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url
+        )
+
     def remove(self) -> None:
         """End it, and delete its data."""
+        if self._is_running():
+            self.resume()
         self.crash()
         shutil.rmtree(self._directory)
+
+    def _fill(self) -> str | None:
+        """Make what is in the data directory. Returns the user that the server is to run as."""
+        wheel = get_server(self._data, start=False, cleanup_mode=None, postgres_version=_VERSION)
+        wheel.ensure_pgdata_inited()
+        user: str | None = wheel.system_user
+        return user
+
+    def _signal_all(self, number: int) -> None:
+        """Signal the main process and its children, each of which leads a group of its own."""
+        assert self._process is not None
+        main = self._process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for pid in (main, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _run(self, program: str, *arguments: str, user: str | None = None) -> str:
+        done = subprocess.run(
+            [str(_BINARIES / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            timeout=_DEADLINE,
+            check=False,
+            user=user,
+            group=user,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def _launch(self, settings: Sequence[str]) -> None:
         command = [

@@ -1,33 +1,11 @@
-"""Connections to the database: how they are set up, and what its failures mean to a caller."""
+"""A connection to the database: what we use of it, and what its failures mean to a caller."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import asyncpg
 
-from eventuary.engines.postgres.address import Address, quoted
 from eventuary.errors import ConfigurationError, ServiceUnavailable
-
-#: Seconds until a connection that is not made counts as refused.
-_CONNECT_TIMEOUT = 5.0
-
-#: Levels of synchronous_commit at which a commit returns after its flush to disk.
-_DURABLE = ("on", "remote_apply")
-
-#: What every session of ours sets. Plans are the same whatever is known of the tables' contents:
-#: a table that was empty when a plan was made must not be read from end to end ever after.
-_SETTINGS = {
-    "application_name": "eventuary",
-    "enable_seqscan": "off",
-    "jit": "off",
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "10s",
-    "default_transaction_isolation": "read committed",
-    # The database notices by itself that our machine has vanished.
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "3",
-    "tcp_keepalives_count": "3",
-}
 
 
 class Row(Protocol):
@@ -81,28 +59,6 @@ _GONE = (
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-
-
-async def connect(address: Address, *, durable: bool = True) -> Connection:
-    """Open a connection. Raises what asyncpg raises.
-
-    ``durable``: a commit returns after its flush to disk; otherwise it waits for nothing.
-    """
-    connection: Connection = await asyncpg.connect(
-        address.dsn,
-        timeout=_CONNECT_TIMEOUT,
-        server_settings={**_SETTINGS, "search_path": quoted(address.schema)},
-        target_session_attrs="primary",
-    )
-    try:
-        if not durable:
-            await connection.execute("SET synchronous_commit = off")
-        elif await connection.fetchval("SHOW synchronous_commit") not in _DURABLE:
-            await connection.execute("SET synchronous_commit = on")
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
 
 
 async def check_server(connection: Connection) -> None:

@@ -18,7 +18,6 @@ Everything else is written in statements that may be done twice.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -36,13 +35,9 @@ from eventuary.engines.engine import (
 from eventuary.engines.postgres import subscriptions
 from eventuary.engines.postgres.address import Address
 from eventuary.engines.postgres.catalogue import Catalogue
-from eventuary.engines.postgres.database import (
-    LOST,
-    Connection,
-    check_server,
-    connect,
-    describe,
-)
+from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.continuity import Continuity
+from eventuary.engines.postgres.database import LOST, Connection, check_server, describe
 from eventuary.engines.postgres.following import Follower, channel_of, head_of
 from eventuary.engines.postgres.grouping import Several, Single
 from eventuary.engines.postgres.keys import PostgresKeyStore
@@ -57,10 +52,8 @@ from eventuary.engines.postgres.publishing import Publisher
 from eventuary.engines.postgres.schema import bring_up_to_date, schema_version
 from eventuary.engines.postgres.snapshots import store_snapshot
 from eventuary.engines.postgres.writer import Writer
-from eventuary.errors import ConfigurationError, EventuaryError, ServiceUnavailable
+from eventuary.errors import ConfigurationError, EventuaryError
 from eventuary.events import Append, Appended, Entity, EntityEvent, EventType, NewSnapshot
-
-_log = logging.getLogger("eventuary.postgres")
 
 _PROBE = "UPDATE servers SET name = name WHERE server_no = $1"
 
@@ -133,21 +126,24 @@ class PostgresEngine:
         """
         self._loop = asyncio.get_running_loop()
         self._catalogue = Catalogue(self._default_swimlanes)
-        self._reads = Lane(self._address, 2)
-        self._loads = Lane(self._address, 3)
-        self._writes = Lane(self._address, 1)
-        self._leases = Lane(self._address, 2)  # a renewal does not wait for a look
+        continuity = Continuity()
+        self._reads = Lane(self._address, continuity, 2)
+        self._loads = Lane(self._address, continuity, 3)
+        self._writes = Lane(self._address, continuity, 1)
+        self._leases = Lane(self._address, continuity, 2)  # a renewal does not wait for a look
         self.leasing = PostgresLeasing(self._leases)
-        self._membership = Membership(self._writes)
+        self._membership = Membership(self._writes, continuity)
         try:
             connection = await connect(self._address)
             try:
                 await check_server(connection)
+                await continuity.begin(connection)
                 await bring_up_to_date(connection, self._address)
                 channel = await channel_of(connection)
                 await self._membership.join(connection)
                 await check_is_finished(connection, self._address, self._membership.ids.server_no)
                 head = await head_of(connection)
+                head_id = await event_id_at(connection, head)
                 await self._catalogue.load(connection)
             finally:
                 await connection.close(timeout=2)
@@ -156,11 +152,17 @@ class PostgresEngine:
                 f"engine: {self._address.shown}: can't be opened: {describe(error)}"
             ) from error
         # Nothing below waits: no commit is told before the caller has this engine's head.
-        self._publisher = Publisher(self._reads, self._catalogue, head, on_commit, wants_events)
-        self._notifier = Notifier(self._address, channel)
+        self._publisher = Publisher(
+            self._reads, self._catalogue, head, head_id, on_commit, wants_events
+        )
+        continuity.watch(
+            lambda: (self._publisher.head, self._publisher.head_id), self._publisher.fail
+        )
+        self._notifier = Notifier(self._address, continuity, channel)
         self._loader = Loader(self._loads, self._catalogue)
         self._writer = Writer(
             self._address,
+            continuity,
             self._catalogue,
             self._membership,
             self._publisher,
@@ -168,7 +170,7 @@ class PostgresEngine:
             self._notifier.tell,
         )
         self._membership.start_renewing()
-        self._follower = Follower(self._address, channel, self._publisher.hint, self._check_log)
+        self._follower = Follower(self._address, continuity, channel, self._publisher.hint)
         self._follower.start()
         self.keys.use(self._writes)
 
@@ -347,26 +349,3 @@ class PostgresEngine:
     def _end(self, query: LogQuery) -> int:
         head = self._publisher.head
         return head if query.until is None else min(query.until, head)
-
-    async def _check_log(self, connection: Connection) -> None:
-        """Refuse all further work when the log is not the one that this server has told of.
-
-        A replica that had not received everything may have taken the primary's place. What was
-        delivered, and is gone, can't be taken back: a person must know.
-        """
-        head, head_id = self._publisher.head, self._publisher.head_id
-        if head == 0:
-            return
-        there = await event_id_at(connection, head)
-        if there is not None and (head_id is None or there == head_id):
-            return
-        what = f"position {head} is " + (
-            "not there any more" if there is None else f"event {there}, and was {head_id}"
-        )
-        _log.critical("the database has lost events, all calls are answered 503: %s", what)
-        refusal = ServiceUnavailable(
-            f"storage: the database has lost events: {what}; restart this server when you know why"
-        )
-        self._writer.refusal = refusal
-        for lane in (self._reads, self._loads, self._writes, self._leases):
-            lane.refusal = refusal

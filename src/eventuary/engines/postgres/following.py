@@ -8,13 +8,15 @@ transactions nothing is heard, and only the poll is left.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import asyncpg
 
 from eventuary.engines.postgres.address import Address
+from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import LOST, Connection, describe
 from eventuary.engines.postgres.line import Line
+from eventuary.errors import ServiceUnavailable
 from eventuary.seldom import Seldom
 
 _log = logging.getLogger("eventuary.postgres")
@@ -41,19 +43,18 @@ async def head_of(connection: Connection) -> int:
 
 
 class Follower:
-    """Calls ``hint`` with heads as they become known, and ``check`` with each new connection."""
+    """Calls ``hint`` with heads as they become known."""
 
     def __init__(
         self,
         address: Address,
+        continuity: Continuity,
         channel: str,
         hint: Callable[[int], None],
-        check: Callable[[Connection], Awaitable[None]],
     ) -> None:
-        self._line = Line(address)
+        self._line = Line(address, continuity)
         self._channel = channel
         self._hint = hint
-        self._check = check
         self._complaints = Seldom()
         self._task: asyncio.Task[None] | None = None
 
@@ -70,7 +71,10 @@ class Follower:
 
     async def _follow(self) -> None:
         while True:
-            connection = await self._line.wait_for_connection()
+            try:
+                connection = await self._line.wait_for_connection()
+            except ServiceUnavailable:
+                return  # the log is refused for good
             try:
                 await self._listen(connection)
             except (*LOST, asyncpg.PostgresError) as error:
@@ -87,7 +91,6 @@ class Follower:
         gone = asyncio.Event()
         connection.add_termination_listener(lambda _: gone.set())
         async with asyncio.timeout(_POLL_TIMEOUT):
-            await self._check(connection)
             await connection.add_listener(self._channel, self._heard)
         while True:
             async with asyncio.timeout(_POLL_TIMEOUT):

@@ -12,7 +12,8 @@ import msgspec
 
 from eventuary.engines.engine import KeyRecord
 from eventuary.engines.postgres.address import Address
-from eventuary.engines.postgres.database import LOST, Connection, connect, unavailable
+from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.database import LOST, Connection, unavailable
 from eventuary.engines.postgres.lane import Lane
 from eventuary.errors import Conflict, NotFound
 

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from eventuary.engines.postgres.address import Address
+from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import LOST, Connection, is_lost, unavailable
 from eventuary.engines.postgres.line import Line
 from eventuary.errors import EventuaryError, ServiceUnavailable
@@ -37,13 +38,11 @@ class _Job(msgspec.Struct, gc=False):
 class Lane:
     """``width`` connections. Started by the first job; jobs of a lane of one keep their order."""
 
-    def __init__(self, address: Address, width: int) -> None:
-        self._lines = [Line(address) for _ in range(width)]
+    def __init__(self, address: Address, continuity: Continuity, width: int) -> None:
+        self._lines = [Line(address, continuity) for _ in range(width)]
         self._idle = list(self._lines)
         self._jobs: deque[_Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        #: Set: no job is done any more, and this is why.
-        self.refusal: ServiceUnavailable | None = None
 
     def run(self, job: Callable[[Connection], Awaitable[_Result]]) -> asyncio.Future[_Result]:
         """Run ``job`` with a connection; the future has what it returns or raises."""
@@ -76,8 +75,6 @@ class Lane:
 
     async def _outcome(self, line: Line, job: _Job) -> object:
         for last in (False, True):
-            if self.refusal is not None:
-                return ServiceUnavailable(str(self.refusal))
             try:
                 connection = await line.connection()
             except ServiceUnavailable as error:

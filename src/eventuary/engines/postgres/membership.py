@@ -12,6 +12,7 @@ import os
 import socket
 from datetime import timedelta
 
+from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import Connection
 from eventuary.engines.postgres.event_ids import EventIds
 from eventuary.engines.postgres.lane import Lane
@@ -34,8 +35,10 @@ _FirstEvents = tuple[list[int], list[str], list[str]]
 class Membership:
     """Holds the number, and the ids that are made of it."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, continuity: Continuity) -> None:
         self._lane = lane
+        self._continuity = continuity
+        self._timeline = 0
         self._name = f"{socket.gethostname()} {os.getpid()}"
         self._task: asyncio.Task[None] | None = None
         self.ids = EventIds(0)
@@ -48,11 +51,21 @@ class Membership:
         Nothing that was sent under the old one can be done after this. Returns the positions of
         the events asked for, as (entity types, entity ids, event ids); None: not in the log.
         """
+        timeline = self._continuity.timeline
         number, last_id, positions = await connection.fetchrow(
             _JOIN, self.ids.server_no, self._name, _LEASE, *first_events
         )
         self.ids = EventIds(number, max(last_id or ZERO_ID, self.ids.last))
+        self._timeline = timeline
         return list(positions or ())
+
+    async def follow(self, connection: Connection) -> None:
+        """Take another number if another server is the primary than when this one was taken.
+
+        That one may know nothing of it, and have given it once more.
+        """
+        if self._timeline != self._continuity.timeline:
+            await self.join(connection)
 
     def start_renewing(self) -> None:
         """Keep the number from now on."""

@@ -11,6 +11,7 @@ import asyncio
 import asyncpg
 
 from eventuary.engines.postgres.address import Address
+from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import LOST, is_lost
 from eventuary.engines.postgres.line import Line
 from eventuary.errors import ServiceUnavailable
@@ -27,8 +28,8 @@ _NOTIFY = "SELECT pg_notify($1, $2)"
 class Notifier:
     """Sends the newest head to ``channel``."""
 
-    def __init__(self, address: Address, channel: str) -> None:
-        self._line = Line(address, durable=False)
+    def __init__(self, address: Address, continuity: Continuity, channel: str) -> None:
+        self._line = Line(address, continuity, durable=False)
         self._channel = channel
         self._head = 0
         self._sent = 0

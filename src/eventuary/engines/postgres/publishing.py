@@ -19,7 +19,7 @@ import msgspec
 from eventuary.engines.engine import Committed
 from eventuary.engines.postgres.catalogue import Catalogue
 from eventuary.engines.postgres.lane import Lane
-from eventuary.engines.postgres.log import read_stretch
+from eventuary.engines.postgres.log import event_id_at, read_stretch
 from eventuary.errors import ServiceUnavailable
 from eventuary.events import LogEvent
 
@@ -49,6 +49,7 @@ class Publisher:
         lane: Lane,
         catalogue: Catalogue,
         head: int,
+        head_id: str | None,
         on_commit: Callable[[Committed], None],
         wants_events: Callable[[], bool],
     ) -> None:
@@ -62,8 +63,9 @@ class Publisher:
         self._reached: dict[asyncio.Future[None], int] = {}
         #: The position of the newest event that has been told.
         self.head = head
-        #: The id of that event, if it was told in full.
-        self.head_id: str | None = None
+        #: The id of that event; None: there is none yet, or it was not told in full.
+        self.head_id = head_id
+        self._failure: ServiceUnavailable | None = None
 
     def committed(self, before: int, events: list[LogEvent], answer: Callable[[], None]) -> None:
         """This server has committed ``events`` after ``before``: tell them, then ``answer``."""
@@ -87,8 +89,10 @@ class Publisher:
             self._task = asyncio.create_task(self._read_on())
 
     async def reach(self, position: int) -> None:
-        """Return when all up to ``position`` is told."""
+        """Return when all up to ``position`` is told. Raises ServiceUnavailable if it never is."""
         if position > self.head:
+            if self._failure is not None:
+                raise ServiceUnavailable(str(self._failure))
             reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._reached[reached] = position
             self.hint(position)
@@ -101,9 +105,14 @@ class Publisher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self.fail(ServiceUnavailable("the server is shutting down"))
+
+    def fail(self, failure: ServiceUnavailable) -> None:
+        """Nothing is read any more: who waits for it is told why."""
+        self._failure = failure
         for future in self._reached:
             if not future.done():
-                future.set_exception(ServiceUnavailable("the server is shutting down"))
+                future.set_exception(ServiceUnavailable(str(failure)))
         self._reached.clear()
 
     async def _read_on(self) -> None:
@@ -131,8 +140,9 @@ class Publisher:
     async def _read_up_to(self, target: int) -> None:
         if target - self.head > _MOST_TOLD:
             await self._lane.run(self._catalogue.load)
+            target_id = await self._lane.run(lambda connection: event_id_at(connection, target))
             if target > self.head:
-                self._skip(target)
+                self._skip(target, target_id)
             return
         after = self.head
         events = await self._lane.run(
@@ -157,15 +167,15 @@ class Publisher:
                 self._tell(rest[-1].position, rest)
             own.answer()
 
-    def _skip(self, head: int) -> None:
+    def _skip(self, head: int, head_id: str | None = None) -> None:
         """Leave events to be read from the log; their names may be new."""
         self._catalogue.become_stale()
-        self._tell(head, None)
+        self._tell(head, None, head_id)
 
-    def _tell(self, head: int, events: list[LogEvent] | None) -> None:
+    def _tell(self, head: int, events: list[LogEvent] | None, head_id: str | None = None) -> None:
         self.head = head
         self._known = max(self._known, head)
-        self.head_id = events[-1].event_id if events else None
+        self.head_id = events[-1].event_id if events else head_id
         self._on_commit(Committed(head, events))
         if self._reached:
             for future, position in list(self._reached.items()):

@@ -24,7 +24,8 @@ from eventuary.engines.engine import DeadLetterRecord, KeyRecord, SubscriptionRe
 from eventuary.engines.postgres import subscriptions
 from eventuary.engines.postgres.address import Address
 from eventuary.engines.postgres.catalogue import Catalogue
-from eventuary.engines.postgres.database import LOST, Connection, connect, describe
+from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.database import LOST, Connection, describe
 from eventuary.engines.postgres.following import head_of
 from eventuary.engines.postgres.keys import read_keys
 from eventuary.engines.postgres.migrated import read_migration

@@ -17,6 +17,7 @@ from eventuary.engines.engine import AppendCounts
 from eventuary.engines.postgres.address import Address
 from eventuary.engines.postgres.appending import Answer, Proposal, missing_names
 from eventuary.engines.postgres.catalogue import Catalogue
+from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import LOST, Connection, is_lost, unavailable
 from eventuary.engines.postgres.grouping import Single, Waiting, Work, appends_of
 from eventuary.engines.postgres.line import Line
@@ -56,13 +57,14 @@ class Writer:
     def __init__(
         self,
         address: Address,
+        continuity: Continuity,
         catalogue: Catalogue,
         membership: Membership,
         publisher: Publisher,
         counts: AppendCounts,
         on_write: Callable[[int], None],
     ) -> None:
-        self._line = Line(address)
+        self._line = Line(address, continuity)
         self._catalogue = catalogue
         self._membership = membership
         self._publisher = publisher
@@ -75,8 +77,6 @@ class Writer:
         self._complained = False  # and nothing has been written since
         self._verified: Connection | None = None
         self._asking = False  # what has become of a group whose answer was lost
-        #: Set: nothing is appended any more, and this is why.
-        self.refusal: ServiceUnavailable | None = None
         self._task = asyncio.create_task(self._run())
 
     def put(self, work: Work) -> None:
@@ -119,9 +119,6 @@ class Writer:
                 return
 
     async def _write(self, group: list[Work]) -> None:
-        if self.refusal is not None:
-            self._refuse(group, ServiceUnavailable(str(self.refusal)))
-            return
         try:
             connection = await self._line.connection()
         except ServiceUnavailable as error:
@@ -172,6 +169,7 @@ class Writer:
         catalogue = self._catalogue
         if connection is not self._verified:  # it may lead to another database than the last one
             await catalogue.verify(connection)
+            await self._membership.follow(connection)
             self._verified = connection
         appends = [append for work in group for append in appends_of(work)]
         refusals: dict[int, EventuaryError] = {}
@@ -253,22 +251,19 @@ class Writer:
         self._refuse(self._waiting.take_all(), lost)
         try:
             positions = await self._ask_until_stopped(proposal)
+            if positions is None:
+                raise ServiceUnavailable(
+                    "storage: the connection was lost, and the server is shutting down"
+                )
+            there = [position is not None for position in positions]
+            newest = max((position for position in positions if position is not None), default=0)
+            await self._publisher.reach(newest)
+        except ServiceUnavailable as error:
+            unknown = ServiceUnavailable(f"{error}; it is not known whether this was written")
+            self._answer(group, proposal.refuse(unknown))
+            return
         finally:
             self._asking = False
-        if positions is None:
-            self._answer(
-                group,
-                proposal.refuse(
-                    ServiceUnavailable(
-                        "storage: the connection was lost, and the server is shutting down; it is "
-                        "not known whether this was written"
-                    )
-                ),
-            )
-            return
-        there = [position is not None for position in positions]
-        newest = max((position for position in positions if position is not None), default=0)
-        await self._publisher.reach(newest)
         self._answer(
             group,
             proposal.found(
