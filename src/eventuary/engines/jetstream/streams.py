@@ -25,6 +25,8 @@ _PATIENCE = 15.0
 
 class _State(msgspec.Struct, frozen=True):
     last_seq: int = 0
+    #: By subject, its number of messages; where they were asked for.
+    subjects: dict[str, int] = {}
 
 
 class _Configuration(msgspec.Struct, frozen=True):
@@ -58,11 +60,20 @@ class StreamInfo(msgspec.Struct, frozen=True):
     config: _Configuration
     state: _State
     cluster: _Cluster = _Cluster()
+    #: How many subjects there are, of those that were asked for.
+    total: int = 0
 
     @property
     def nodes(self) -> set[str]:
         """The names of the nodes that hold it; none of a node that is no cluster."""
         return {self.cluster.leader, *(each.name for each in self.cluster.replicas)} - {""}
+
+
+class ListedSubjects(msgspec.Struct, frozen=True):
+    """Subjects of a stream; ``total``: of how many."""
+
+    subjects: list[str]
+    total: int
 
 
 _decode_info = msgspec.json.Decoder(StreamInfo).decode
@@ -89,14 +100,46 @@ async def last_sequence(wire: Wire, stream: str) -> int:
     return found.state.last_seq
 
 
+async def subjects_after(
+    wire: Wire, stream: str, subject_filter: str, *, offset: int
+) -> ListedSubjects:
+    """Return subjects that have messages, in their order, and how many there are in all.
+
+    As the stream's leader has them; so many of them as it tells at once, after ``offset``.
+    Raises Lost and Refused.
+    """
+    asked = {"subjects_filter": subject_filter, "offset": offset}
+    found = _decode_info(await call(wire, f"STREAM.INFO.{stream}", asked))
+    subjects = sorted(found.state.subjects)
+    return ListedSubjects(subjects, found.total)
+
+
+async def find_streams(wire: Wire, subjects: Subjects, address: Address) -> bool:
+    """Return whether both streams are there. Raises ConfigurationError for one that will not do."""
+    for wanted in _configurations(subjects, address):
+        name = str(wanted["name"])
+        try:
+            found = await persevere(wire, lambda name=name: info(wire, name))  # type: ignore[misc]
+        except Refused as error:
+            raise ConfigurationError(f"engine: {address.shown}: {error}") from error
+        if found is None:
+            return False
+        _check(found.config, name, wanted, address)
+    return True
+
+
 async def make_streams(wire: Wire, subjects: Subjects, address: Address) -> list[StreamInfo]:
     """Make the streams that are not there. Raises ConfigurationError for one that will not do."""
+    return [await _make(wire, each, address) for each in _configurations(subjects, address)]
+
+
+def _configurations(subjects: Subjects, address: Address) -> list[dict[str, object]]:
     log = _configuration(subjects.log_stream, subjects.events, address.replicas)
     # What is in the log stays: not even an operator's slip deletes an event.
     log |= {"deny_delete": True, "deny_purge": True}
     state = _configuration(subjects.state_stream, subjects.state, address.replicas)
     state |= {"max_msgs_per_subject": 1}
-    return [await _make(wire, each, address) for each in (log, state)]
+    return [log, state]
 
 
 def _configuration(name: str, prefix: str, replicas: int) -> dict[str, object]:

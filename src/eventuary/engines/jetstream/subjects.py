@@ -47,6 +47,8 @@ class Subjects:
         self.state = f"{name}.st"
         #: Not stored: on this the servers tell each other how far the log reaches.
         self.head = f"{name}.head"
+        #: Not stored: on subjects below this, servers and migrations say that they are there.
+        self.here = f"{name}.here"
 
     def entity(self, space: str, entity_type: str, entity_id: str) -> str:
         """The subject of an entity's events."""
