@@ -7,21 +7,22 @@ and its head says where to go on. A cell that says that it is not finished keeps
 A source whose positions have gaps can't be copied: JetStream leaves none out.
 """
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from eventuary.engines.copying import Changes, Migration, StoredSnapshot, not_empty
 from eventuary.engines.jetstream import catalogue, keys, snapshots, subscriptions
 from eventuary.engines.jetstream.address import Address
+from eventuary.engines.jetstream.api import direct_get, persevere
 from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.cells import Change, Moved
 from eventuary.engines.jetstream.copied_log import CopiedLog
 from eventuary.engines.jetstream.doubts import Doubts
 from eventuary.engines.jetstream.entities import Entities
-from eventuary.engines.jetstream.messages import encode_again
+from eventuary.engines.jetstream.messages import decode, encode_again
 from eventuary.engines.jetstream.migrated import FoundMark, Mark, read_mark, write_mark
 from eventuary.engines.jetstream.presence import Kind, Presence
 from eventuary.engines.jetstream.stored import JetStreamStored
@@ -34,8 +35,8 @@ from eventuary.swimlanes import DEFAULT_SWIMLANES
 #: Server numbers below this are taken to be given one after the other, by JetStream or PostgreSQL.
 _GIVEN_NUMBERS = 1 << 32
 
-#: Entities that are read at a time.
-_READ_AT_ONCE = 64
+#: Of snapshots and dead letters, so many are written at once.
+_AT_ONCE = 200
 
 #: What a store may hold that is no copy, beside events, and how people call it.
 _THINGS = (
@@ -43,6 +44,9 @@ _THINGS = (
     (keys.KIND, ">", "API keys"),
     (catalogue.SPACE, ">", "spaces"),
 )
+
+
+_Record = TypeVar("_Record")
 
 
 class JetStreamTarget(JetStreamStored):
@@ -129,8 +133,9 @@ class JetStreamTarget(JetStreamStored):
                 await self._subscriptions.create(record)
             for gone in changes.deleted_dead_letters:
                 await self._subscriptions.delete_dead_letter(*gone)
-            for letter in changes.dead_letters:
-                await self._subscriptions.store_dead_letter(letter, None, 0)
+            for letters in _parts(changes.dead_letters):
+                # Nobody else changes their subscriptions, so no check is needed.
+                await self.cells.put_all([self._subscriptions.parked(each) for each in letters])
             for key_id in changes.deleted_keys:
                 await self.cells.forget(self.subjects.cell(keys.KIND, key_id))
             for key in changes.keys:
@@ -165,9 +170,8 @@ class JetStreamTarget(JetStreamStored):
     async def _write_snapshots(self, stored: Sequence[StoredSnapshot]) -> None:
         for key in dict.fromkeys(each.key[:2] for each in stored):
             await self._catalogue.register_snapshots(*key)
-        for start in range(0, len(stored), _READ_AT_ONCE):
-            part = stored[start : start + _READ_AT_ONCE]
-            sequences = await asyncio.gather(*(self._sequence_of(each) for each in part))
+        for part in _parts(stored):
+            sequences = await self._sequences_of(part)
             await self.cells.put_all(
                 [
                     Change(
@@ -183,15 +187,30 @@ class JetStreamTarget(JetStreamStored):
                 ]
             )
 
-    async def _sequence_of(self, snapshot: StoredSnapshot) -> int:
-        """Return after which position an entity's events go on after a snapshot."""
-        history = await self._entities.history(self.subjects.entity(*snapshot.key))
+    async def _sequences_of(self, stored: Sequence[StoredSnapshot]) -> list[int]:
+        """Return after which positions the entities' events go on after these snapshots."""
+        subjects = [self.subjects.entity(*each.key) for each in stored]
+        asked = {"multi_last": subjects}
+        found = await persevere(
+            self.wire, lambda: direct_get(self.wire, self.subjects.log_stream, asked)
+        )
+        # Most are as of an entity's last event.
+        last = {
+            each.subject: (decode(each.data).event_id, each.sequence) for each in found.messages
+        }
+        sequences = []
+        for subject, each in zip(subjects, stored, strict=True):
+            event_id, sequence = last.get(subject, ("", 0))
+            if event_id != each.entity_version:
+                sequence = await self._search(subject, each.entity_version)
+            sequences.append(sequence)
+        return sequences
+
+    async def _search(self, subject: str, version: str) -> int:
+        """Return the position of an entity's last event up to a version."""
+        history = await self._entities.history(subject)
         return max(
-            (
-                sequence
-                for sequence, event in history.events
-                if event.event_id <= snapshot.entity_version
-            ),
+            (sequence for sequence, event in history.events if event.event_id <= version),
             default=0,
         )
 
@@ -206,3 +225,8 @@ class JetStreamTarget(JetStreamStored):
             self._mark = await write_mark(self.cells, self.subjects, mark, expected)
         except Moved:
             raise ServiceUnavailable("storage: another migration is making it") from None
+
+
+def _parts(records: Sequence[_Record]) -> Iterator[Sequence[_Record]]:
+    for start in range(0, len(records), _AT_ONCE):
+        yield records[start : start + _AT_ONCE]

@@ -242,17 +242,20 @@ class Subscriptions:
             lane = found.lanes.lanes[record.swimlane]
             if epoch is not None and (lane.epoch, lane.holder) != (epoch, holder):
                 return
-            change = Change(
-                self._cell(*name, "dead", str(record.position)),
-                _encode(record),
-                found.lanes_at,
-                expected_of=self._cell(*name, "lanes"),
+            change = self.parked(record)
+            change = msgspec.structs.replace(
+                change, expected=found.lanes_at, expected_of=self._cell(*name, "lanes")
             )
             try:
                 await self._cells.put(change)
             except Moved:
                 continue
             return
+
+    def parked(self, record: DeadLetterRecord) -> Change:
+        """Return the change that parks an event, whatever its subscription is like."""
+        name = (record.space, record.subscriber_id)
+        return Change(self._cell(*name, "dead", str(record.position)), _encode(record), None)
 
     async def delete_dead_letter(self, space: str, subscriber_id: str, position: int) -> None:
         """Forget a dead letter."""
