@@ -1,13 +1,14 @@
-"""PostgreSQL, and pairs of engines to migrate between."""
+"""PostgreSQL, NATS, and pairs of engines to migrate between."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.nats.fixtures import nats_cluster, nats_url
 from tests.postgres.fixtures import postgres, postgres_url
 
-__all__ = ["pair", "postgres", "postgres_url"]
+__all__ = ["nats_cluster", "nats_url", "pair", "postgres", "postgres_url"]
 
 
 class Pair(NamedTuple):
@@ -17,8 +18,19 @@ class Pair(NamedTuple):
     target: str
 
 
+#: JetStream is held against one other engine; against all of them in ``make torture``.
+_PAIRS = [
+    ("sqlite", "sqlite"),
+    ("sqlite", "postgresql"),
+    ("postgresql", "sqlite"),
+    ("sqlite", "nats"),
+    ("nats", "sqlite"),
+]
+_MORE_PAIRS = [("postgresql", "nats"), ("nats", "postgresql"), ("nats", "nats")]
+
+
 @pytest.fixture(
-    params=[("sqlite", "sqlite"), ("sqlite", "postgresql"), ("postgresql", "sqlite")],
+    params=[*_PAIRS, *(pytest.param(pair, marks=pytest.mark.torture) for pair in _MORE_PAIRS)],
     ids=" to ".join,
 )
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
@@ -27,6 +39,9 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
     def url(kind: str, name: str) -> str:
         if kind == "sqlite":
             return f"sqlite:{tmp_path / name}.db"
+        if kind == "nats":
+            of_a_log: str = request.getfixturevalue("nats_url")
+            return of_a_log.replace("?", f"-{name}?")
         of_a_schema: str = request.getfixturevalue("postgres_url")
         return of_a_schema
 

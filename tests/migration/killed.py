@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+import eventuary.engines.jetstream.stored
 import eventuary.engines.postgres.stored
 import eventuary.engines.sqlite.stored
 from eventuary.engines.storing import open_stored, open_target
@@ -24,6 +25,7 @@ def main() -> None:
     """Migrate, and be killed."""
     source_url, target_url, pages, milliseconds = sys.argv[1:]
     eventuary.engines.sqlite.stored.PAGE_EVENTS = _PAGE_EVENTS  # type: ignore[attr-defined]  # imported by name
+    eventuary.engines.jetstream.stored.PAGE_EVENTS = _PAGE_EVENTS  # type: ignore[attr-defined]  # imported by name
     eventuary.engines.postgres.stored.PAGE_EVENTS = _PAGE_EVENTS  # type: ignore[attr-defined]  # imported by name
     killer = threading.Timer(int(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     started = False

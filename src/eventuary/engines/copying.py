@@ -1,9 +1,9 @@
 """A whole store, read beside its servers, and written as it was: what `migrate` asks of engines.
 
 ``Stored`` reads and changes nothing. ``Target`` takes events at the positions, and with the ids,
-that they have elsewhere. SQLite and PostgreSQL both can: positions are the source's own in either,
-so that positions of subscriptions and dead letters stay true as they are. (An engine that gives
-positions by itself would have to keep, for each event, the position that it had, and translate.)
+that they have elsewhere, so that positions of subscriptions and dead letters stay true as they are.
+SQLite and PostgreSQL take any; JetStream gives positions by itself, one after the other, so it
+takes a log that has all of them from 1 on, and is checked to have given each event its own.
 
 A target is marked before anything is written to it, and until it is finished no server may open it:
 ``Engine.start`` raises ``unfinished``. Only what lasts is copied: not leases, nor who is connected,
@@ -92,7 +92,10 @@ class Stored(Protocol):
         """Keep servers away from it until ``close``; returns who serves it, if it can't."""
 
     def moment(self) -> AbstractAsyncContextManager[None]:
-        """Within this, everything is read as it was at one moment."""
+        """Within this, everything is read as it was at one moment.
+
+        An engine that keeps no older state may show the log somewhat later than all else.
+        """
 
     async def migration(self) -> Migration | None:
         """Return what it says of a migration that has made it."""
@@ -110,7 +113,10 @@ class Stored(Protocol):
         """Return the spaces and their numbers of swimlanes, oldest first."""
 
     def snapshots(self) -> AsyncIterator[list[StoredSnapshot]]:
-        """Read all snapshots, in pages."""
+        """Read all snapshots, in pages.
+
+        An engine that keeps no older ones may leave out what its servers replace meanwhile.
+        """
 
     async def find_snapshots(self, keys: Sequence[SnapshotKey]) -> list[StoredSnapshot | None]:
         """Return the snapshots of these entities."""
@@ -141,9 +147,11 @@ class Target(Stored, Protocol):
         """
 
     async def import_events(self, events: Sequence[LogEvent]) -> None:
-        """Write events after the head, as they are, in one transaction: done, it is on disk.
+        """Write events after the head, as they are, in their order: done, it is on disk.
 
-        Their spaces are there. Ids that are given later are above those of their entities.
+        Whatever happens, what is written of them is their beginning. Their spaces are there. Ids
+        that are given later are above those of their entities. Raises ConfigurationError when it
+        can't take them at their positions.
         """
 
     async def write(self, changes: Changes) -> None:

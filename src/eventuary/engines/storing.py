@@ -6,8 +6,8 @@ A new engine adds its own here when it can be read, and made, whole (copying.py)
 from pathlib import Path
 
 from eventuary.engines.copying import Stored, Target
+from eventuary.engines.jetstream.address import read_address as read_address_of_nats
 from eventuary.engines.opening import open_engine
-from eventuary.engines.opening import shown as shown_engine
 from eventuary.engines.postgres.address import read_address
 from eventuary.engines.sqlite.importing import SqliteTarget
 from eventuary.engines.sqlite.stored import SqliteStored
@@ -22,6 +22,10 @@ def open_stored(url: str, name: str) -> Stored:
     _check(url, name)
     if url.startswith("sqlite:"):
         return SqliteStored(_path(url))
+    if url.startswith("nats:"):
+        from eventuary.engines.jetstream.stored import JetStreamStored
+
+        return JetStreamStored(read_address_of_nats(url))
     from eventuary.engines.postgres.stored import PostgresStored
 
     return PostgresStored(read_address(url))
@@ -32,6 +36,10 @@ def open_target(url: str, name: str) -> Target:
     _check(url, name)
     if url.startswith("sqlite:"):
         return SqliteTarget(_path(url))
+    if url.startswith("nats:"):
+        from eventuary.engines.jetstream.importing import JetStreamTarget
+
+        return JetStreamTarget(read_address_of_nats(url))
     from eventuary.engines.postgres.importing import PostgresTarget
 
     return PostgresTarget(read_address(url))
@@ -47,8 +55,6 @@ def _check(url: str, name: str) -> None:
         open_engine(url)  # nothing is opened before its start
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from None
-    if not url.startswith(("sqlite:", "postgresql://", "postgres://")):
-        raise ConfigurationError(f"{name}: {shown_engine(url)!r}: this engine has no migration yet")
 
 
 def _path(url: str) -> Path:

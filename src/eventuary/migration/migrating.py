@@ -2,13 +2,13 @@
 
 What makes it right:
 
-- **Positions are the source's.** SQLite and PostgreSQL let events be written at positions given
-  (copying.py), so positions of subscriptions, dead letters and clients' offsets mean the same in
-  the target.
+- **Positions are the source's.** A target takes events at positions given, or refuses (copying.py),
+  so positions of subscriptions, dead letters and clients' offsets mean the same in the target.
 - **Events first, and only forward.** They never change, and readers of either engine find no new
   one below a position that they have seen. The target's head says how far the copy is, whoever was
   killed; that the event there is the source's own is checked before it goes on. No event is
-  written twice: a page is one transaction, and one migration alone, and no server, has the target.
+  written twice: one migration alone, and no server, has the target, and what is written of a page
+  when it is killed is its beginning.
 - **All else as of one moment.** Spaces, snapshots, subscriptions, dead letters and keys change.
   They are read in one transaction of the source, in which the last events are copied too, and what
   differs is written. So the target is what the source was at that moment: no position is beyond

@@ -11,6 +11,7 @@ import msgspec
 
 from eventuary.engines.copying import Changes, Stored, StoredSnapshot, Target
 from eventuary.engines.engine import DeadLetterRecord, KeyRecord, SubscriptionRecord
+from eventuary.migration.comparing import MOST_NAMED
 
 _Key = TypeVar("_Key")
 _Record = TypeVar("_Record")
@@ -72,32 +73,35 @@ async def copy_state(source: Stored, target: Target) -> list[str]:
     if changes:
         await target.write(changes)
     named = _state_differences(await read_state(source), await read_state(target))
-    async for differing in _differing_snapshots(source, target):
-        await target.write(Changes(snapshots=differing))
-        found = await target.find_snapshots([each.key for each in differing])
-        named += _named_snapshots(
-            [each for each, other in zip(differing, found, strict=True) if each != other]
-        )
-    return named + await _counted_snapshots(source, target)
+    number = 0
+    async for page, differing in _compared_snapshots(source, target):
+        number += len(page)
+        if differing:
+            await target.write(Changes(snapshots=differing))
+            found = await target.find_snapshots([each.key for each in differing])
+            named += _named_snapshots(
+                [each for each, other in zip(differing, found, strict=True) if each != other]
+            )
+    return named + await _other_snapshots(source, target, number)
 
 
 async def state_differences(source: Stored, target: Stored) -> list[str]:
     """Return what differs, one line each."""
     named = _state_differences(await read_state(source), await read_state(target))
-    async for differing in _differing_snapshots(source, target):
+    number = 0
+    async for page, differing in _compared_snapshots(source, target):
+        number += len(page)
         named += _named_snapshots(differing)
-    return named + await _counted_snapshots(source, target)
+    return named + await _other_snapshots(source, target, number)
 
 
-async def _differing_snapshots(
+async def _compared_snapshots(
     source: Stored, target: Stored
-) -> AsyncIterator[list[StoredSnapshot]]:
-    """Return, page by page, the snapshots that ``target`` lacks, or has in another version."""
+) -> AsyncIterator[tuple[list[StoredSnapshot], list[StoredSnapshot]]]:
+    """Return pages, and those of each that ``target`` lacks, or has in another version."""
     async for page in source.snapshots():
         found = await target.find_snapshots([each.key for each in page])
-        differing = [each for each, other in zip(page, found, strict=True) if each != other]
-        if differing:
-            yield differing
+        yield page, [each for each, other in zip(page, found, strict=True) if each != other]
 
 
 def _named_snapshots(differing: Iterable[StoredSnapshot]) -> list[str]:
@@ -108,10 +112,28 @@ def _named_snapshots(differing: Iterable[StoredSnapshot]) -> list[str]:
     ]
 
 
-async def _counted_snapshots(source: Stored, target: Stored) -> list[str]:
-    """None is ever deleted: with those of the source the same, the numbers tell the rest."""
-    ours, theirs = await source.count_snapshots(), await target.count_snapshots()
-    return [] if ours == theirs else [f"snapshots: {ours} in SOURCE, {theirs} in TARGET"]
+async def _other_snapshots(source: Stored, target: Stored, number: int) -> list[str]:
+    """Return what the target has besides the ``number`` of snapshots that were compared.
+
+    None is ever deleted, so mostly their numbers tell. Where they differ, each is looked for: the
+    source may have left out of its pages what was replaced meanwhile.
+    """
+    theirs = await target.count_snapshots()
+    if theirs == number:
+        return []
+    if theirs < number:
+        return [f"snapshots: {number} in SOURCE, {theirs} in TARGET"]
+    named: list[str] = []
+    async for page in target.snapshots():
+        found = await source.find_snapshots([each.key for each in page])
+        named += [
+            f"snapshot {' '.join(each.key)}: is not in SOURCE"
+            for each, other in zip(page, found, strict=True)
+            if other is None
+        ]
+        if len(named) >= MOST_NAMED:
+            break
+    return named[:MOST_NAMED]
 
 
 def _state_differences(source: State, target: State) -> list[str]:

@@ -26,6 +26,9 @@ STORE_FAILED = 10077
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 
+#: The header that checks what was written to the stream last.
+EXPECTED_LAST = "Nats-Expected-Last-Sequence"
+
 #: Seconds for which what is no append is tried: a new leader is elected in less.
 PATIENCE = 12.0
 

@@ -8,7 +8,13 @@ none is open for long; only its last message is answered.
 import secrets
 from collections.abc import Sequence
 
-from eventuary.engines.jetstream.api import PublishAnswer, publish
+from eventuary.engines.jetstream.api import (
+    STORE_FAILED,
+    SUBJECT_IN_PROCESS,
+    ApiError,
+    PublishAnswer,
+    publish,
+)
 from eventuary.engines.jetstream.wire import Wire
 
 #: Messages of a batch, at most, unless the nodes are configured otherwise.
@@ -40,4 +46,13 @@ async def publish_batch(
         subject,
         payload,
         {**headers, _ID: batch_id, _SEQUENCE: str(len(messages)), _COMMIT: "1"},
+    )
+
+
+def is_to_be_sent_again(error: ApiError) -> bool:
+    """Whether nothing was stored, and it is worth trying again."""
+    return (
+        error.err_code in (SUBJECT_IN_PROCESS, TOO_MANY_OPEN, INCOMPLETE)
+        or error.code == 429
+        or (error.code == 503 and error.err_code != STORE_FAILED)
     )

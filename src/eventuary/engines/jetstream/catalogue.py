@@ -4,10 +4,12 @@ This server's copy, in memory whole. A name is registered before the first appen
 that none is missing when a server dies in between; one whose first append is refused stays.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
 
+from eventuary.engines.jetstream.api import Message
 from eventuary.engines.jetstream.cells import Cells, Change, Moved
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.errors import BadRequest
@@ -16,7 +18,7 @@ from eventuary.events import Append, EventType
 #: Most event types of one log: the catalogue is in memory.
 MOST_EVENT_TYPES = 100_000
 
-_SPACE, _TYPE, _SNAPSHOTTED = "space", "type", "snapshotted"
+SPACE, _TYPE, _SNAPSHOTTED = "space", "type", "snapshotted"
 
 
 class _SpaceCell(msgspec.Struct, frozen=True):
@@ -35,6 +37,12 @@ _decode_space = msgspec.json.Decoder(_SpaceCell).decode
 _decode_type = msgspec.json.Decoder(_TypeCell).decode
 
 
+def spaces_of(cells: Mapping[str, Message]) -> dict[str, int]:
+    """Return the spaces that these cells hold, and their numbers of swimlanes, oldest first."""
+    spaces = [_decode_space(each.data) for each in cells.values()]
+    return {space.name: space.swimlanes for space in spaces}
+
+
 class Catalogue:
     """What this server knows of the names."""
 
@@ -50,9 +58,7 @@ class Catalogue:
     async def load(self) -> None:
         """Take in all names that are there."""
         cell = self._subjects.cell
-        for found in (await self._cells.look([f"{cell(_SPACE)}.>"])).values():
-            space = _decode_space(found.data)
-            self._swimlanes[space.name] = space.swimlanes
+        self._swimlanes.update(spaces_of(await self._cells.look([f"{cell(SPACE)}.>"])))
         for found in (await self._cells.look([f"{cell(_TYPE)}.>"])).values():
             each = _decode_type(found.data)
             self.note(each.space, EventType(each.entity_type, each.event_type))
@@ -78,7 +84,7 @@ class Catalogue:
     async def find_space(self, space: str) -> None:
         """Learn a space's number of swimlanes, if it is there and not known."""
         if space not in self._swimlanes:
-            found = await self._cells.get(self._subjects.cell(_SPACE, space))
+            found = await self._cells.get(self._subjects.cell(SPACE, space))
             if found is not None:
                 self._swimlanes[space] = _decode_space(found.data).swimlanes
 
@@ -89,12 +95,15 @@ class Catalogue:
 
     async def fix_space(self, space: str) -> int:
         """Fix a space's number of swimlanes, if it is not; and return it."""
+        return await self.add_space(space, self._default_swimlanes)
+
+    async def add_space(self, space: str, swimlanes: int) -> int:
+        """Fix a space's number of swimlanes at this one, if it is not; return what it is."""
         known = self._swimlanes.get(space)
         if known is not None:
             return known
-        subject = self._subjects.cell(_SPACE, space)
+        subject = self._subjects.cell(SPACE, space)
         found = await self._cells.get(subject)
-        swimlanes = self._default_swimlanes
         if found is None:
             try:
                 await self._cells.put(Change(subject, _encode(_SpaceCell(space, swimlanes)), 0))
@@ -113,10 +122,15 @@ class Catalogue:
         for event in append.events:
             # A plain tuple finds what a named one has stored, and is made faster.
             if (append.entity_type, event.event_type) not in known:
-                await self._register(append.space, EventType(append.entity_type, event.event_type))
+                await self.register_type(
+                    append.space, EventType(append.entity_type, event.event_type)
+                )
                 known = self._types[append.space]
 
-    async def _register(self, space: str, name: EventType) -> None:
+    async def register_type(self, space: str, name: EventType) -> None:
+        """Register an event type, if it is not. Raises BadRequest when there is no room."""
+        if name in self._types.get(space, ()):
+            return
         if self._number >= MOST_EVENT_TYPES:
             raise BadRequest(
                 f"eventType: {name.event_type!r} of {name.entity_type!r} is new, and there are "

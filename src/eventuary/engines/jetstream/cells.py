@@ -6,7 +6,7 @@ several cells at once, and a check of one cell with a change of another.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -27,12 +27,16 @@ from eventuary.engines.jetstream.api import (
     publish,
 )
 from eventuary.engines.jetstream.batches import publish_batch
+from eventuary.engines.jetstream.streams import last_sequence, subjects_after
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.wire import Lost, Wire
 from eventuary.errors import ServiceUnavailable
 
 #: Messages that are asked for at once, where there may be many.
 _PAGE = 500
+
+#: Cells that are looked at by their subjects at once.
+_PAGE_LOOKED_AT = 200
 
 #: What ``multi_last`` refuses with when there are more than 1,024.
 _TOO_MANY = 413
@@ -120,14 +124,19 @@ class Cells:
         """
 
         async def attempt() -> dict[str, Message]:
-            stretch = await direct_get(
-                self._wire, self._stream, {"multi_last": [self._origin, *filters]}
-            )
+            asked = {"multi_last": [self._origin, *filters]}
+            stretch = await direct_get(self._wire, self._stream, asked)
+            messages = stretch.messages
+            while stretch.pending and stretch.through >= self._written:
+                # Nodes answer with so many bytes at most.
+                start = stretch.messages[-1].sequence + 1
+                stretch = await direct_get(self._wire, self._stream, {**asked, "seq": start})
+                messages += stretch.messages
             if stretch.through < self._written:
                 raise NotYet("a replica is behind")
             return {
                 each.subject: each
-                for each in sorted(stretch.messages, key=lambda message: message.sequence)
+                for each in sorted(messages, key=lambda message: message.sequence)
                 if each.subject != self._origin
             }
 
@@ -140,6 +149,40 @@ class Cells:
         for each in filters:
             found.update(await self._page_through(each))
         return dict(sorted(found.items(), key=lambda item: item[1].sequence))
+
+    async def catch_up(self) -> int:
+        """Look at nothing older than the stream is now; returns its last sequence."""
+        newest = await self._do(lambda: last_sequence(self._wire, self._stream))
+        self._written = max(self._written, newest)
+        return newest
+
+    async def count(self, subject_filter: str) -> int:
+        """Count the cells of a subject with wildcards, as the stream's leader has them."""
+        listed = await self._do(
+            lambda: subjects_after(self._wire, self._stream, subject_filter, offset=0)
+        )
+        return listed.total
+
+    async def pages(self, subject_filter: str) -> AsyncIterator[dict[str, Message]]:
+        """Read the cells of a subject with wildcards, however many there are, by their subjects.
+
+        They are of different moments; what is changed meanwhile is there once.
+        """
+        offset, last_subject = 0, ""
+        while True:
+            listed = await self._do(
+                lambda offset=offset: subjects_after(  # type: ignore[misc]
+                    self._wire, self._stream, subject_filter, offset=offset
+                )
+            )
+            if not listed.subjects:
+                return
+            offset += len(listed.subjects)
+            # Those that were made meanwhile have pushed others back.
+            new = [subject for subject in listed.subjects if subject > last_subject]
+            for start in range(0, len(new), _PAGE_LOOKED_AT):
+                yield await self.look(new[start : start + _PAGE_LOOKED_AT])
+            last_subject = listed.subjects[-1]
 
     async def forget(self, subject_filter: str) -> None:
         """Delete all cells of a subject, which may have wildcards."""

@@ -41,8 +41,10 @@ from eventuary.engines.jetstream.keys import JetStreamKeyStore
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.jetstream.loading import Loader
 from eventuary.engines.jetstream.log import Log
+from eventuary.engines.jetstream.migrated import join
 from eventuary.engines.jetstream.partitions import Partition, partitions_of
 from eventuary.engines.jetstream.places import Places
+from eventuary.engines.jetstream.presence import Presence
 from eventuary.engines.jetstream.publishing import Publisher
 from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.server_ids import ServerIds
@@ -79,6 +81,7 @@ class JetStreamEngine:
         self._publishers: list[Publisher] = []
         self._writer: Writer
         self._subscriptions: Subscriptions
+        self._presence: Presence
         self._tasks: set[asyncio.Task[Any]] = set()
         self.leasing: JetStreamLeasing
         self.keys = JetStreamKeyStore(address, self._subjects)
@@ -150,7 +153,8 @@ class JetStreamEngine:
             self._judge(await dangers(self._address, streams))
             self._cells = Cells(wire, subjects)
             await self._cells.prepare()
-            ids = ServerIds(await self._cells.number(subjects.cell("number")))
+            self._presence, number = await join(wire, self._cells, subjects, self._address.shown)
+            ids = ServerIds(number)
             self._catalogue = Catalogue(self._cells, subjects, self._default_swimlanes)
             await self._catalogue.load()
             places = Places(self._partitions, self._catalogue)
@@ -197,6 +201,7 @@ class JetStreamEngine:
         await self.leasing.stop()
         for publisher in self._publishers:
             await publisher.stop()
+        await self._presence.go()
         await self._wire.close()
 
     def append(self, append: Append) -> asyncio.Future[Appended]:

@@ -4,21 +4,23 @@ Before the engine's start, and after its end, it opens a connection for the call
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from eventuary.engines.engine import KeyRecord
 from eventuary.engines.jetstream.address import Address
+from eventuary.engines.jetstream.api import Message
 from eventuary.engines.jetstream.cells import Cells, Change, Moved
+from eventuary.engines.jetstream.migrated import check_is_finished
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.wire import Wire
 from eventuary.errors import ConfigurationError, Conflict, NotFound, ServiceUnavailable
 
 _Result = TypeVar("_Result")
 
-_KIND = "key"
+KIND = "key"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(KeyRecord).decode
@@ -40,9 +42,7 @@ class JetStreamKeyStore:
         """Return all keys, oldest first."""
 
         async def run(cells: Cells) -> list[KeyRecord]:
-            found = await cells.look([f"{self._subjects.cell(_KIND)}.>"])
-            keys = [_decode(each.data) for each in found.values()]
-            return sorted(keys, key=lambda key: (key.created_at, key.key_id))
+            return keys_of(await cells.look([f"{self._subjects.cell(KIND)}.>"]))
 
         return self._run(run)
 
@@ -51,7 +51,7 @@ class JetStreamKeyStore:
 
         async def run(cells: Cells) -> None:
             try:
-                await cells.put(Change(self._subjects.cell(_KIND, key.key_id), _encode(key), 0))
+                await cells.put(new_key(self._subjects, key))
             except Moved:
                 raise Conflict(f"key {key.key_id!r} exists already; revoke it first") from None
 
@@ -61,7 +61,7 @@ class JetStreamKeyStore:
         """Delete a key. Raises NotFound when there is none of this id."""
 
         async def run(cells: Cells) -> None:
-            subject = self._subjects.cell(_KIND, key_id)
+            subject = self._subjects.cell(KIND, key_id)
             if await cells.get(subject) is None:
                 raise NotFound(f"there is no key {key_id!r}")
             await cells.forget(subject)
@@ -88,6 +88,18 @@ class JetStreamKeyStore:
         try:
             cells = Cells(wire, self._subjects)
             await cells.prepare()
+            await check_is_finished(cells, self._subjects, self._address.shown)
             return await job(cells)
         finally:
             await wire.close()
+
+
+def keys_of(cells: Mapping[str, Message]) -> list[KeyRecord]:
+    """Return the keys that these cells hold, oldest first."""
+    keys = [_decode(each.data) for each in cells.values()]
+    return sorted(keys, key=lambda key: (key.created_at, key.key_id))
+
+
+def new_key(subjects: Subjects, key: KeyRecord) -> Change:
+    """Return the change that stores a key, unless its id is taken."""
+    return Change(subjects.cell(KIND, key.key_id), _encode(key), 0)

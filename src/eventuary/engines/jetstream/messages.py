@@ -51,6 +51,22 @@ def encode(
     )
 
 
+def encode_again(event: LogEvent, *, doubtful: bool) -> bytes:
+    """Return an event that a log holds already, as ``encode`` would have stored it."""
+    names = (event.space, event.entity_type, event.entity_id)
+    return _encode(
+        StoredEvent(
+            event.event_id,
+            event.event_type,
+            event.event_data,
+            event.metadata,
+            event.triggering_event_token,
+            doubtful,
+            names if _may_be_digested(names) else None,
+        )
+    )
+
+
 def _may_be_digested(names: tuple[str, str, str]) -> bool:
     # A name's encoding has three characters at most for each byte.
     return any(len(name) * 3 > MOST_TOKEN for name in names)

@@ -10,6 +10,8 @@ How many there are is fixed when the log is made: another number would look for 
 
 import msgspec
 
+from eventuary.engines.jetstream.subjects import token_of
+
 
 class Partition(msgspec.Struct, frozen=True):
     """One stream of the log."""
@@ -22,6 +24,10 @@ class Partition(msgspec.Struct, frozen=True):
     events: str
     #: Not stored: on this subject the servers tell each other how far it reaches.
     head: str
+
+    def subject(self, space: str, entity_type: str, entity_id: str) -> str:
+        """Return the subject of an entity's events, if they are in this partition."""
+        return f"{self.events}.{token_of(space)}.{token_of(entity_type)}.{token_of(entity_id)}"
 
     def position(self, sequence: int) -> int:
         """Return the position of the event with this sequence."""

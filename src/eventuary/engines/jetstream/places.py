@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.partitions import Partition
-from eventuary.engines.jetstream.subjects import token_of
 from eventuary.swimlanes import swimlane_of
 
 
@@ -31,8 +30,8 @@ class Places:
 
     def subject(self, space: str, entity_type: str, entity_id: str) -> str:
         """Return the subject of an entity's events."""
-        events = self.partition(space, entity_type, entity_id).events
-        return f"{events}.{token_of(space)}.{token_of(entity_type)}.{token_of(entity_id)}"
+        partition = self.partition(space, entity_type, entity_id)
+        return partition.subject(space, entity_type, entity_id)
 
     def partition_of(self, subject: str) -> Partition:
         """Return the partition that a subject of events is of."""

@@ -19,7 +19,7 @@ from eventuary.seldom import Seldom
 
 _log = logging.getLogger("eventuary.jetstream")
 
-_KIND = "sn"
+KIND = "sn"
 
 
 class StoredSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -36,8 +36,8 @@ class StoredSnapshot(msgspec.Struct, frozen=True, array_like=True):
         return Snapshot(self.snapshot_type, self.json, self.entity_version)
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(StoredSnapshot).decode
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(StoredSnapshot).decode
 
 
 class Snapshots:
@@ -62,8 +62,8 @@ class Snapshots:
         """Return an entity's snapshot."""
         if not self._catalogue.has_snapshots(space, entity_type):
             return None
-        found = await self._cells.get(self._subjects.cell(_KIND, space, entity_type, entity_id))
-        return None if found is None else _decode(found.data)
+        found = await self._cells.get(self._subjects.cell(KIND, space, entity_type, entity_id))
+        return None if found is None else decode(found.data)
 
     async def keep(
         self, append: Append, entity_id: str, version: str, sequence: int, new: NewSnapshot
@@ -111,14 +111,14 @@ class Snapshots:
         self, space: str, entity_type: str, entity_id: str, stored: StoredSnapshot
     ) -> None:
         await self._catalogue.register_snapshots(space, entity_type)
-        subject = self._subjects.cell(_KIND, space, entity_type, entity_id)
+        subject = self._subjects.cell(KIND, space, entity_type, entity_id)
         while True:
             present = await self._cells.get(subject)
-            if present is not None and _decode(present.data).sequence > stored.sequence:
+            if present is not None and decode(present.data).sequence > stored.sequence:
                 return
             expected = 0 if present is None else present.sequence
             try:
-                await self._cells.put(Change(subject, _encode(stored), expected))
+                await self._cells.put(Change(subject, encode(stored), expected))
             except Moved:
                 continue
             return

@@ -31,6 +31,8 @@ _PATIENCE = 15.0
 
 class _State(msgspec.Struct, frozen=True):
     last_seq: int = 0
+    #: By subject, its number of messages; where they were asked for.
+    subjects: dict[str, int] = {}
 
 
 class _Configuration(msgspec.Struct, frozen=True):
@@ -64,11 +66,20 @@ class StreamInfo(msgspec.Struct, frozen=True):
     config: _Configuration
     state: _State
     cluster: _Cluster = _Cluster()
+    #: How many subjects there are, of those that were asked for.
+    total: int = 0
 
     @property
     def nodes(self) -> set[str]:
         """The names of the nodes that hold it; none of a node that is no cluster."""
         return {self.cluster.leader, *(each.name for each in self.cluster.replicas)} - {""}
+
+
+class ListedSubjects(msgspec.Struct, frozen=True):
+    """Subjects of a stream; ``total``: of how many."""
+
+    subjects: list[str]
+    total: int
 
 
 _decode_info = msgspec.json.Decoder(StreamInfo).decode
@@ -95,6 +106,58 @@ async def last_sequence(wire: Wire, stream: str) -> int:
     return found.state.last_seq
 
 
+async def subjects_after(
+    wire: Wire, stream: str, subject_filter: str, *, offset: int
+) -> ListedSubjects:
+    """Return subjects that have messages, in their order, and how many there are in all.
+
+    As the stream's leader has them; so many of them as it tells at once, after ``offset``.
+    Raises Lost and Refused.
+    """
+    asked = {"subjects_filter": subject_filter, "offset": offset}
+    found = _decode_info(await call(wire, f"STREAM.INFO.{stream}", asked))
+    subjects = sorted(found.state.subjects)
+    return ListedSubjects(subjects, found.total)
+
+
+async def find_log(wire: Wire, subjects: Subjects, address: Address) -> Partition | None:
+    """Return the log's one partition, for a migration; None: its streams are not there.
+
+    Raises ConfigurationError for a stream that will not do, and for a log of several partitions.
+    """
+    [alone] = partitions_of(address.name, 1)
+    for wanted in (_log(alone, address, {}), _state(subjects, address)):
+        name = str(wanted["name"])
+        try:
+            found = await persevere(wire, lambda name=name: info(wire, name))  # type: ignore[misc]
+        except Refused as error:
+            raise ConfigurationError(f"engine: {address.shown}: {error}") from error
+        if found is None:
+            return None
+        _check(found.config, name, wanted, address)
+        _check_is_one(_count(found), address)
+    return alone
+
+
+async def make_log(wire: Wire, subjects: Subjects, address: Address) -> Partition:
+    """Make the streams of a log of one partition that are not there, for a migration.
+
+    Raises ConfigurationError for a stream that will not do, and for a log of several partitions.
+    """
+    _check_is_one(address.streams or 1, address)
+    [partition, *others], _ = await make_streams(wire, subjects, address)
+    _check_is_one(1 + len(others), address)
+    return partition
+
+
+def _check_is_one(count: int, address: Address) -> None:
+    if count > 1:
+        raise ConfigurationError(
+            f"engine: {address.shown}: streams: {count}, and a log of several streams can't be "
+            "migrated: their positions are not those of one order"
+        )
+
+
 async def make_streams(
     wire: Wire, subjects: Subjects, address: Address
 ) -> tuple[tuple[Partition, ...], list[StreamInfo]]:
@@ -106,17 +169,25 @@ async def make_streams(
     wanted = address.streams or 1
     first = _log(alone, address, {_STREAMS_KEY: str(wanted)} if wanted > 1 else {})
     found = [await _make(wire, first, address)]
-    count = int(found[0].config.metadata.get(_STREAMS_KEY, "1"))
+    count = _count(found[0])
     if address.streams not in (None, count):
         raise ConfigurationError(
             f"engine: {address.shown}: streams: {address.streams}, and this log has {count}, which "
-            "can't be changed: migrate it into a new one"
+            "can't be changed"
         )
     partitions = partitions_of(address.name, count)
     found += [await _make(wire, _log(each, address, {}), address) for each in partitions[1:]]
-    state = _configuration(subjects.state_stream, subjects.state, address.replicas)
-    state |= {"max_msgs_per_subject": 1}
-    return partitions, [*found, await _make(wire, state, address)]
+    return partitions, [*found, await _make(wire, _state(subjects, address), address)]
+
+
+def _count(first: StreamInfo) -> int:
+    """Return how many partitions a log has, by the first stream of it."""
+    return int(first.config.metadata.get(_STREAMS_KEY, "1"))
+
+
+def _state(subjects: Subjects, address: Address) -> dict[str, object]:
+    configuration = _configuration(subjects.state_stream, subjects.state, address.replicas)
+    return configuration | {"max_msgs_per_subject": 1}
 
 
 def _log(partition: Partition, address: Address, metadata: dict[str, str]) -> dict[str, object]:

@@ -50,6 +50,8 @@ class Subjects:
     def __init__(self, name: str) -> None:
         self.state_stream = f"{name}-state"
         self.state = f"{name}.st"
+        #: Not stored: on subjects below this, servers and migrations say that they are there.
+        self.here = f"{name}.here"
 
     def cell(self, kind: str, *names: str) -> str:
         """The subject of a piece of state."""

@@ -6,7 +6,7 @@ done with dead letters. Everything below ``NAME.st.sb.<space>.<subscriber>`` bel
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from eventuary.engines.jetstream.subjects import Subjects, token_of
 from eventuary.errors import Conflict, ServiceUnavailable
 from eventuary.ids import NODE_LIMIT
 
-_KIND = "sb"
+KIND = "sb"
 _SERVER = "server"
 
 _T = TypeVar("_T")
@@ -122,16 +122,8 @@ class Subscriptions:
             return [] if one is None else [one.record]
         of_space = "*" if space is None else token_of(space)
         of_subscriber = "*" if subscriber_id is None else token_of(subscriber_id)
-        start = f"{self._subjects.cell(_KIND)}.{of_space}.{of_subscriber}"
-        cells = await self._cells.look([f"{start}.main", f"{start}.lanes"])
-        records = []
-        for subject, main in cells.items():
-            name, _, part = subject.rpartition(".")
-            if part == "main":
-                found = _found(main, cells.get(f"{name}.lanes"))
-                if found is not None:
-                    records.append(found.record)
-        return sorted(records, key=lambda record: (record.space, record.subscriber_id))
+        start = f"{self._subjects.cell(KIND)}.{of_space}.{of_subscriber}"
+        return records_of(await self._cells.look([f"{start}.main", f"{start}.lanes"]))
 
     # ── Changing ──────────────────────────────────────────────────────────────────────────────
 
@@ -235,10 +227,8 @@ class Subscriptions:
         """Return dead letters, lowest position first; None: of all."""
         of_space = "*" if space is None else token_of(space)
         of_subscriber = "*" if subscriber_id is None else token_of(subscriber_id)
-        start = f"{self._subjects.cell(_KIND)}.{of_space}.{of_subscriber}"
-        found = await self._cells.look([f"{start}.dead.*"])
-        records = [_decode_dead_letter(each.data) for each in found.values()]
-        return sorted(records, key=lambda record: record.position)
+        start = f"{self._subjects.cell(KIND)}.{of_space}.{of_subscriber}"
+        return dead_letters_of(await self._cells.look([f"{start}.dead.*"]))
 
     async def store_dead_letter(
         self, record: DeadLetterRecord, epoch: int | None, holder: int
@@ -252,17 +242,20 @@ class Subscriptions:
             lane = found.lanes.lanes[record.swimlane]
             if epoch is not None and (lane.epoch, lane.holder) != (epoch, holder):
                 return
-            change = Change(
-                self._cell(*name, "dead", str(record.position)),
-                _encode(record),
-                found.lanes_at,
-                expected_of=self._cell(*name, "lanes"),
+            change = self.parked(record)
+            change = msgspec.structs.replace(
+                change, expected=found.lanes_at, expected_of=self._cell(*name, "lanes")
             )
             try:
                 await self._cells.put(change)
             except Moved:
                 continue
             return
+
+    def parked(self, record: DeadLetterRecord) -> Change:
+        """Return the change that parks an event, whatever its subscription is like."""
+        name = (record.space, record.subscriber_id)
+        return Change(self._cell(*name, "dead", str(record.position)), _encode(record), None)
 
     async def delete_dead_letter(self, space: str, subscriber_id: str, position: int) -> None:
         """Forget a dead letter."""
@@ -271,7 +264,7 @@ class Subscriptions:
     # ── Cells ─────────────────────────────────────────────────────────────────────────────────
 
     def _cell(self, space: str, subscriber_id: str, *parts: str) -> str:
-        return ".".join((self._subjects.cell(_KIND, space, subscriber_id), *parts))
+        return ".".join((self._subjects.cell(KIND, space, subscriber_id), *parts))
 
     async def _put(self, record: SubscriptionRecord, found: Found | None) -> None:
         """Write both cells as a record says, in place of those that were found."""
@@ -306,6 +299,28 @@ class Subscriptions:
                 f"space {record.space!r} has {swimlanes} swimlanes, and not "
                 f"{len(record.positions)}: nothing was written, try again"
             )
+
+
+def records_of(cells: Mapping[str, Message]) -> list[SubscriptionRecord]:
+    """Return the subscriptions that these cells, by subject, hold."""
+    records = []
+    for subject, main in cells.items():
+        name, _, part = subject.rpartition(".")
+        if part == "main":
+            found = _found(main, cells.get(f"{name}.lanes"))
+            if found is not None:
+                records.append(found.record)
+    return sorted(records, key=lambda record: (record.space, record.subscriber_id))
+
+
+def dead_letters_of(cells: Mapping[str, Message]) -> list[DeadLetterRecord]:
+    """Return the dead letters that these cells, by subject, hold: lowest position first."""
+    records = [
+        _decode_dead_letter(each.data)
+        for subject, each in cells.items()
+        if subject.rsplit(".", 2)[1] == "dead"
+    ]
+    return sorted(records, key=lambda record: record.position)
 
 
 def _main(record: SubscriptionRecord, number: int, revision: int) -> Main:

@@ -20,9 +20,14 @@ from eventuary.tokens import triggering_event_id
 _OURS = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.")
 
 
+def is_ours(token: str) -> bool:
+    """Whether a token names an event as ours do."""
+    return _OURS.match(token) is not None
+
+
 def followed_event(token: str | None, ids: ServerIds) -> str | None:
     """Return the event id that what this token triggers is to be above; None: there is none."""
-    if token is None or not _OURS.match(token):
+    if token is None or not is_ours(token):
         return None
     event_id = triggering_event_id(token)
     return None if ids.is_far_ahead(event_id) else event_id
@@ -30,11 +35,7 @@ def followed_event(token: str | None, ids: ServerIds) -> str | None:
 
 def is_doubtful(token: str | None, ids: ServerIds) -> bool:
     """Whether a token names an event of the far future."""
-    return (
-        token is not None
-        and _OURS.match(token) is not None
-        and ids.is_far_ahead(triggering_event_id(token))
-    )
+    return token is not None and is_ours(token) and ids.is_far_ahead(triggering_event_id(token))
 
 
 async def is_applied(

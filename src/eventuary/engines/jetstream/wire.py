@@ -76,6 +76,7 @@ class Wire:
         self._sweeping: asyncio.TimerHandle | None = None
         self._connected = asyncio.Event()
         self._complaints = Seldom()
+        self._returns: list[Callable[[], None]] = []
 
     @property
     def most_payload(self) -> int:
@@ -149,6 +150,22 @@ class Wire:
         inbox = self._client.new_inbox()
         await self.listen(inbox, heard)
         await self.send(subject, b"", reply=inbox)
+
+    async def answer(self, subject: str, payload: bytes) -> None:
+        """From now on give whoever asks on a subject this answer. Raises Lost."""
+
+        async def on_message(message: Msg) -> None:
+            await self.say(message.reply, payload)
+
+        try:
+            await self._client.subscribe(subject, cb=on_message)
+            await self._client.flush()  # the node knows of it
+        except (NatsError, OSError, TimeoutError) as error:
+            raise Lost(describe(error)) from error
+
+    def when_back(self, call: Callable[[], None]) -> None:
+        """Call it each time that the connection was made anew."""
+        self._returns.append(call)
 
     async def say(self, subject: str, payload: bytes) -> None:
         """Say something that nobody answers, if the connection is there."""
@@ -252,6 +269,8 @@ class Wire:
 
     async def _on_reconnected(self) -> None:
         self._connected.set()
+        for call in self._returns:
+            call()
 
     async def _on_error(self, error: Exception) -> None:
         more = self._complaints.due()

@@ -14,8 +14,6 @@ from typing import Any
 from eventuary.engines.engine import AppendCounts
 from eventuary.engines.jetstream.api import (
     EXPECTED,
-    STORE_FAILED,
-    SUBJECT_IN_PROCESS,
     WRONG_LAST_SEQUENCE,
     ApiError,
     PublishAnswer,
@@ -23,10 +21,9 @@ from eventuary.engines.jetstream.api import (
     publish,
 )
 from eventuary.engines.jetstream.batches import (
-    INCOMPLETE,
     MOST_MESSAGES,
     MOST_OPEN,
-    TOO_MANY_OPEN,
+    is_to_be_sent_again,
     publish_batch,
 )
 from eventuary.engines.jetstream.catalogue import Catalogue
@@ -292,7 +289,7 @@ class Writer:
             code = answer.error.err_code
             if code == WRONG_LAST_SEQUENCE:
                 raise _Moved(lost=lost)
-            if not _is_to_be_sent_again(answer.error):
+            if not is_to_be_sent_again(answer.error):
                 raise ServiceUnavailable(f"storage: {Refused(answer.error)}")
             if loop.time() + pause > deadline:
                 what = "it is not known whether this was written" if lost else "nothing was written"
@@ -368,15 +365,6 @@ class Writer:
 
 def _check(message: NewMessage) -> dict[str, str]:
     return {} if message.expected is None else {EXPECTED: str(message.expected)}
-
-
-def _is_to_be_sent_again(error: ApiError) -> bool:
-    """Whether nothing was stored, and it is worth trying again."""
-    return (
-        error.err_code in (SUBJECT_IN_PROCESS, TOO_MANY_OPEN, INCOMPLETE)
-        or error.code == 429
-        or (error.code == 503 and error.err_code != STORE_FAILED)
-    )
 
 
 def _outcome_of(task: asyncio.Task[Any]) -> Any:
