@@ -6,6 +6,12 @@ What makes it right:
   events are the messages of one literal subject, and an append names the sequence of the last.
   Several events are an atomic batch. What this server remembers of an entity saves questions, no
   more.
+- **A read is no older than what was acknowledged before it**, and never sees what another then does
+  not: reads and appends of an entity are linearizable, whatever nodes are down, cut off or stood
+  still (``leadership`` says what this rests on). So is ``newest_head``. This needs a user of the
+  system account in the URL (``address``); without one, a leader that was deposed and does not know
+  it is believed, for up to ten seconds. Pages of the log, subscriptions and keys are read without
+  this: they may be a little old, and are never of different stories.
 - **A position is a sequence** of the log's stream: given by its leader, seen once Raft has
   committed it, dense. All servers see one order.
 - **The trigger check needs nothing besides** (``triggers``): a history that the version check has
@@ -22,6 +28,8 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from eventuary.engines.engine import (
     AppendCounts,
     Committed,
@@ -37,14 +45,17 @@ from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.cells import Cells, Change
 from eventuary.engines.jetstream.entities import Entities
 from eventuary.engines.jetstream.keys import JetStreamKeyStore
+from eventuary.engines.jetstream.leadership import Belief, Leadership
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.jetstream.loading import Loader
 from eventuary.engines.jetstream.log import Log
+from eventuary.engines.jetstream.newest import Newest
 from eventuary.engines.jetstream.publishing import Publisher
+from eventuary.engines.jetstream.raft_group import RaftGroup, account_of
 from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
-from eventuary.engines.jetstream.streams import info, last_sequence, make_streams
+from eventuary.engines.jetstream.streams import StreamInfo, info, last_sequence, make_streams
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.subscriptions import Subscriptions
 from eventuary.engines.jetstream.wire import Lost, Wire
@@ -66,6 +77,10 @@ class JetStreamEngine:
         self._default_swimlanes = swimlanes
         self._subjects = Subjects(address.name)
         self._wire: Wire
+        #: The system user's connection.
+        self._system: Wire | None = None
+        self._leadership: Leadership | Belief = Belief()
+        self._newest: Newest
         self._cells: Cells
         self._catalogue: Catalogue
         self._entities: Entities
@@ -107,10 +122,9 @@ class JetStreamEngine:
         return self._publisher.head
 
     async def newest_head(self) -> int:
-        """Ask the stream's leader, and read what is not known here yet."""
-        wire, stream = self._wire, self._subjects.log_stream
+        """Learn how far the log reaches as of now, and read what is not known here yet."""
         try:
-            head = await persevere(wire, lambda: last_sequence(wire, stream))
+            head = await persevere(self._wire, self._newest.sequence)
         except Refused as error:
             raise ServiceUnavailable(f"storage: {error}") from error
         await self._publisher.reach(head)
@@ -132,18 +146,20 @@ class JetStreamEngine:
             ids = ServerIds(await self._cells.number(subjects.cell("number")))
             self._catalogue = Catalogue(self._cells, subjects, self._default_swimlanes)
             await self._catalogue.load()
-            self._entities = Entities(wire, subjects)
+            self._leadership = await self._follow_leader(streams[0])
+            self._newest = Newest(wire, subjects.log_stream, self._leadership)
+            self._entities = Entities(wire, subjects, self._newest)
             self._log = Log(wire, subjects, self._catalogue, self._entities)
             head = await persevere(wire, lambda: last_sequence(wire, subjects.log_stream))
             self._publisher = Publisher(wire, subjects, self._log, head, on_commit)
             await self._publisher.start()
         except (EventuaryError, Lost, Refused) as error:
-            await wire.close()
+            await self._disconnect()
             raise ConfigurationError(
                 f"engine: {self._address.shown}: can't be opened: {error}"
             ) from error
         except BaseException:
-            await wire.close()
+            await self._disconnect()
             raise
         self._snapshots = Snapshots(self._cells, subjects, self._catalogue, self._entities)
         self._loader = Loader(self._entities, subjects, self._snapshots, ids)
@@ -169,7 +185,7 @@ class JetStreamEngine:
             await asyncio.wait(self._tasks)
         await self.leasing.stop()
         await self._publisher.stop()
-        await self._wire.close()
+        await self._disconnect()
 
     def append(self, append: Append) -> asyncio.Future[Appended]:
         """Append to one entity."""
@@ -297,6 +313,25 @@ class JetStreamEngine:
                 "start with --accept-data-loss"
             )
         _log.warning("events could be lost: %s", what)
+
+    async def _follow_leader(self, log: StreamInfo) -> Leadership | Belief:
+        """Begin to know who leads the log's stream."""
+        if self._address.system is None or len(log.nodes) < 2:
+            return Belief()
+        user, password = self._address.system
+        system = Wire(msgspec.structs.replace(self._address, user=user, password=password))
+        await system.open()
+        self._system = system
+        account = await persevere(self._wire, lambda: account_of(self._wire))
+        leadership = Leadership(RaftGroup(system, account, log.cluster.raft_group))
+        await leadership.start()
+        return leadership
+
+    async def _disconnect(self) -> None:
+        await self._leadership.stop()
+        if self._system is not None:
+            await self._system.close()
+        await self._wire.close()
 
     def _end(self, query: LogQuery) -> int:
         head = self._publisher.head

@@ -25,6 +25,8 @@ _PATIENCE = 15.0
 
 class _State(msgspec.Struct, frozen=True):
     last_seq: int = 0
+    #: How many messages each subject has of those asked for; None: there are none.
+    subjects: dict[str, int] | None = None
 
 
 class _Configuration(msgspec.Struct, frozen=True):
@@ -49,6 +51,9 @@ class _Replica(msgspec.Struct, frozen=True):
 
 class _Cluster(msgspec.Struct, frozen=True):
     leader: str = ""
+    #: When the node that answers began to lead, as it writes times; empty: it does not lead.
+    leader_since: str = ""
+    raft_group: str = ""
     replicas: list[_Replica] = []
 
 
@@ -68,10 +73,14 @@ class StreamInfo(msgspec.Struct, frozen=True):
 _decode_info = msgspec.json.Decoder(StreamInfo).decode
 
 
-async def info(wire: Wire, stream: str) -> StreamInfo | None:
-    """Return what a stream's leader says of it; None: there is none. Raises Lost and Refused."""
+async def info(wire: Wire, stream: str, subject: str = "") -> StreamInfo | None:
+    """Return what a stream's leader says of it, and of a subject; None: there is none.
+
+    Raises Lost and Refused.
+    """
+    asked = {"subjects_filter": subject} if subject else None
     try:
-        return _decode_info(await call(wire, f"STREAM.INFO.{stream}"))
+        return _decode_info(await call(wire, f"STREAM.INFO.{stream}", asked))
     except Refused as error:
         if error.code == STREAM_NOT_FOUND:
             return None

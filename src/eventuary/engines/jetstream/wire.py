@@ -52,6 +52,8 @@ class _Question(msgspec.Struct, gc=False):
     deadline: float
     #: What has come so far, of a question with many answers; None: it has one.
     answers: list[Msg] | None
+    #: Whether the answers are enough; None: the last of them is a status.
+    is_enough: Callable[[list[Msg]], bool] | None = None
 
 
 class _Client(Client):
@@ -184,6 +186,22 @@ class Wire:
         await self.send(subject, payload, None, reply)
         return future
 
+    async def collect(
+        self,
+        subject: str,
+        payload: bytes,
+        is_enough: Callable[[list[Msg]], bool],
+        patience: float,
+    ) -> list[Msg]:
+        """Ask whoever hears it: returns when the answers are enough, or what came in time.
+
+        Raises Lost.
+        """
+        future, reply = self._expect([], is_enough, patience)
+        await self.send(subject, payload, None, reply)
+        answers: list[Msg] = await future
+        return answers
+
     async def send(
         self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""
     ) -> None:
@@ -203,11 +221,17 @@ class Wire:
             self._forget(reply)
             raise Lost(describe(error)) from error
 
-    def _expect(self, answers: list[Msg] | None) -> tuple[asyncio.Future[Any], str]:
+    def _expect(
+        self,
+        answers: list[Msg] | None,
+        is_enough: Callable[[list[Msg]], bool] | None = None,
+        patience: float = _TIMEOUT,
+    ) -> tuple[asyncio.Future[Any], str]:
         self._number += 1
         token = str(self._number)
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._questions[token] = _Question(future, self._loop.time() + _TIMEOUT, answers)
+        deadline = self._loop.time() + patience
+        self._questions[token] = _Question(future, deadline, answers, is_enough)
         return future, f"{self._inbox}.{token}"
 
     def _forget(self, reply: str) -> None:
@@ -224,7 +248,11 @@ class Wire:
                 question.future.set_result(message)
             return
         question.answers.append(message)
-        if message.headers is not None and "Status" in message.headers:
+        if question.is_enough is not None:
+            is_last = question.is_enough(question.answers)
+        else:
+            is_last = message.headers is not None and "Status" in message.headers
+        if is_last:
             del self._questions[token]
             if not question.future.done():
                 question.future.set_result(question.answers)
@@ -234,7 +262,10 @@ class Wire:
         for token, question in list(self._questions.items()):
             if question.deadline <= now:
                 del self._questions[token]
-                self._lose(question, "no answer in time")
+                if question.is_enough is None:
+                    self._lose(question, "no answer in time")
+                elif not question.future.done():
+                    question.future.set_result(question.answers)
         self._sweeping = self._loop.call_later(_SWEEP_EVERY, self._sweep)
 
     def _lose_all(self) -> None:
@@ -245,6 +276,7 @@ class Wire:
     def _lose(self, question: _Question, why: str) -> None:
         if not question.future.done():
             question.future.set_exception(Lost(why))
+            question.future.exception()  # who asked may have no use for it any more
 
     async def _on_disconnected(self) -> None:
         self._connected.clear()
