@@ -4,14 +4,23 @@ A link that is cut carries nothing, and nobody is told: connections stay, and wh
 when it is mended, as it does when packets were lost.
 """
 
+import asyncio
 import contextlib
+import json
+import time
 from collections.abc import Iterator
 from typing import Self
+
+import nats
+import nats.errors
 
 from tests.nats.cluster import NatsCluster
 from tests.nats.node import Node
 from tests.nats.ports import free_ports
 from tests.torture.proxy import Proxy
+
+#: Seconds until a node that does not lead never will.
+_DEADLINE = 30.0
 
 
 class DividedCluster(NatsCluster):
@@ -27,7 +36,11 @@ class DividedCluster(NatsCluster):
         self._doors: dict[tuple[int, int], Proxy] = {}
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,6 +52,31 @@ class DividedCluster(NatsCluster):
         ports = [self._doors[server, node].port for node in range(self._size)]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         return f"nats://{hosts}/eventuary?system=system:secret"
+
+    def let_lead_all(self, node: Node) -> None:
+        """Return when a node is the one that leads JetStream as a whole."""
+        deadline = time.monotonic() + _DEADLINE
+        while asyncio.run(self._leads_all_after_asking(node)) != node.name:
+            assert time.monotonic() < deadline, f"{node.name} does not lead within {_DEADLINE:g} s"
+
+    async def _leads_all_after_asking(self, node: Node) -> str:
+        """Ask the leader of all to hand over to a node; returns the name of who leads then."""
+        url = f"nats://system:secret@127.0.0.1:{node.client_port}"
+        connection = await nats.connect(url)
+        wanted = {"placement": {"preferred": node.name}}
+        try:
+            answer = await connection.request(
+                f"$SYS.REQ.SERVER.{connection._server_info['server_id']}.JSZ"
+            )
+            leader = str(json.loads(answer.data)["data"]["meta_cluster"].get("leader", ""))
+            if leader != node.name:
+                with contextlib.suppress(nats.errors.Error, TimeoutError):  # there is none
+                    await connection.request(
+                        "$JS.API.META.LEADER.STEPDOWN", json.dumps(wanted).encode(), timeout=2
+                    )
+        finally:
+            await connection.close()
+        return leader
 
     def divide(self, node: Node, server: int) -> None:
         """Leave a node and a server alone with each other, and the rest with the rest."""

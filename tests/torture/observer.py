@@ -47,6 +47,12 @@ class Observer:
         self._known: dict[str, tuple[str, str]] = {}
         self.stopping = False
 
+    async def read(self) -> None:
+        """Load again and again, and nothing else: who appends may have to wait for long."""
+        while not self.stopping:
+            await self._load(self._observations.choose())
+            await asyncio.sleep(self._chance.uniform(0.0, _LONGEST_THOUGHT))
+
     async def work(self) -> None:
         """Call again and again."""
         while not self.stopping:

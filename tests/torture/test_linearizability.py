@@ -27,6 +27,8 @@ from tests.torture.run import Run
 pytestmark = pytest.mark.torture
 
 _SERVERS = 3
+
+#: Clients of a server, besides one that only reads.
 _CLIENTS_OF_A_SERVER = 2
 
 #: Appends that each server acknowledges before a fault and after it; and while it lasts, when all
@@ -57,10 +59,13 @@ class World:
                 self._engines.append(await stack.enter_async_context(started(url, told)))
             observers = [
                 Observer(f"{server}{n}", server, engine, self.observations, self.run.hint)
+                for n in range(_CLIENTS_OF_A_SERVER + 1)
                 for server, engine in enumerate(self._engines)
-                for n in range(_CLIENTS_OF_A_SERVER)
             ]
-            working = [asyncio.create_task(each.work()) for each in observers]
+            working = [
+                *(asyncio.create_task(each.read()) for each in observers[:_SERVERS]),
+                *(asyncio.create_task(each.work()) for each in observers[_SERVERS:]),
+            ]
             try:
                 await self.goes_on(time.monotonic(), 0, 1, 2)
                 yield
@@ -131,6 +136,8 @@ async def test_a_leader_stands_still_until_another_leads(world: World) -> None:
 async def test_a_leader_is_cut_off_with_a_server(world: World) -> None:
     async with world.working():
         node = await world.find_leader()
+        # A node that knows of no leader of them all refuses to read: this one takes itself for it.
+        await asyncio.to_thread(world.cluster.let_lead_all, node)
         world.cluster.divide(node, 0)
         cut = time.monotonic()
         await world.goes_on(cut, 1, 2, enough=_ENOUGH_MEANWHILE)

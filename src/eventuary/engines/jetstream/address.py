@@ -4,8 +4,9 @@
 
 ``NAME`` (by default ``eventuary``) begins the names of the streams, so that several logs can share
 a cluster. ``replicas`` (by default 3) is how many copies new streams have. ``system`` is a user of
-the cluster's system account, who may ask the nodes whether they sync (safety.py). Without a port:
-4222. A token in place of user and password is written alone, before the ``@``.
+the cluster's system account, who may ask the nodes whether they sync (safety.py) and who leads
+(leadership.py). Without a port: 4222. A token in place of user and password is written alone,
+before the ``@``.
 """
 
 import re
