@@ -33,7 +33,13 @@ cluster {{
     name: tests
     listen: "127.0.0.1:{cluster_port}"
     routes: [{routes}]
+    {advertise}
 }}
+"""
+
+_ADVERTISE = """
+    advertise: "127.0.0.1:{port}"
+    no_advertise: true
 """
 
 
@@ -45,7 +51,11 @@ def _binary() -> str:
 
 
 class Node:
-    """A node with a directory of its own. ``cluster_ports``: of all nodes; none: it is alone."""
+    """A node with a directory of its own. ``routes``: ports of others; none: it is alone.
+
+    ``advertised``: the port at which the others are told to find it, and then clients are told of
+    no other nodes; 0: where it is.
+    """
 
     def __init__(
         self,
@@ -53,8 +63,9 @@ class Node:
         name: str,
         client_port: int,
         cluster_port: int = 0,
-        cluster_ports: Sequence[int] = (),
+        routes: Sequence[int] = (),
         sync_interval: str = "always",
+        advertised: int = 0,
     ) -> None:
         directory.mkdir()
         self.name = name
@@ -67,9 +78,12 @@ class Node:
             store=directory / "store",
             sync_interval=sync_interval,
         )
-        if cluster_ports:
-            routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in cluster_ports)
-            text += _CLUSTER.format(cluster_port=cluster_port, routes=routes)
+        if routes:
+            text += _CLUSTER.format(
+                cluster_port=cluster_port,
+                routes=", ".join(f'"nats://127.0.0.1:{port}"' for port in routes),
+                advertise=_ADVERTISE.format(port=advertised) if advertised else "",
+            )
         self._configuration.write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
 

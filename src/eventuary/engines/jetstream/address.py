@@ -5,8 +5,9 @@
 ``NAME`` (by default ``eventuary``) begins the names of the streams, so that several logs can share
 a cluster. ``replicas`` (by default 3) is how many copies new streams have, and ``streams`` how many
 partitions a new log has (by default 1; a log that is there keeps its number). ``system`` is a user
-of the cluster's system account, who may ask the nodes whether they sync (safety.py). Without a
-port: 4222. A token in place of user and password is written alone, before the ``@``.
+of the cluster's system account, who may ask the nodes whether they sync (safety.py) and who leads
+(leadership.py). Without a port: 4222. A token in place of user and password is written alone,
+before the ``@``.
 """
 
 import re

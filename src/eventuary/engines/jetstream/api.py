@@ -5,10 +5,11 @@ and which may be a little old: callers say how new they must be, and ask again u
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from nats.aio.msg import Msg
 
 from eventuary.engines.jetstream.wire import Lost, Wire, status_of
 from eventuary.errors import ServiceUnavailable
@@ -37,6 +38,18 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
 
 _Result = TypeVar("_Result")
+_Raw = TypeVar("_Raw")
+
+
+class Asked(Generic[_Raw, _Result]):
+    """A question that was asked: to be awaited, or to be forgotten."""
+
+    def __init__(self, answer: asyncio.Future[_Raw], read: Callable[[_Raw], _Result]) -> None:
+        self._answer = answer
+        self._read = read
+
+    def __await__(self) -> Generator[Any, None, _Result]:
+        return self._read((yield from self._answer.__await__()))
 
 
 class ApiError(msgspec.Struct, frozen=True):
@@ -121,21 +134,23 @@ async def publish(
     return _decode_publish(answer.data)
 
 
-async def begin_last(wire: Wire, stream: str, subject: str) -> Awaitable[Message | None]:
-    """Ask a stream's leader for the last message of a subject; what is returned has the answer."""
+async def begin_last(wire: Wire, stream: str, subject: str) -> Asked[Msg, Message | None]:
+    """Ask a stream's leader for the last message of a subject. Raises Lost.
+
+    Awaiting the answer raises Lost and Refused.
+    """
     asked = await wire.begin(f"$JS.API.STREAM.MSG.GET.{stream}", _encode({"last_by_subj": subject}))
+    return Asked(asked, _read_last)
 
-    async def answer() -> Message | None:
-        message = await asked
-        _check_status(status_of(message))
-        found = _decode_message(message.data)
-        if found.error is not None and found.error.err_code == NO_MESSAGE_FOUND:
-            return None
-        _check(found.error)
-        stored = found.message
-        return None if stored is None else Message(stored.seq, stored.subject, stored.data)
 
-    return answer()
+def _read_last(answer: Msg) -> Message | None:
+    _check_status(status_of(answer))
+    found = _decode_message(answer.data)
+    if found.error is not None and found.error.err_code == NO_MESSAGE_FOUND:
+        return None
+    _check(found.error)
+    stored = found.message
+    return None if stored is None else Message(stored.seq, stored.subject, stored.data)
 
 
 async def last(wire: Wire, stream: str, subject: str) -> Message | None:
@@ -143,33 +158,34 @@ async def last(wire: Wire, stream: str, subject: str) -> Message | None:
     return await (await begin_last(wire, stream, subject))
 
 
-async def begin_direct(wire: Wire, stream: str, body: dict[str, Any]) -> Awaitable[Stretch]:
-    """Ask any replica for several messages; what is returned has the answer."""
+async def begin_direct(wire: Wire, stream: str, body: dict[str, Any]) -> Asked[list[Msg], Stretch]:
+    """Ask any replica for several messages. Raises Lost.
+
+    Awaiting the answer raises Lost and Refused.
+    """
     asked = await wire.begin_many(f"$JS.API.DIRECT.GET.{stream}", _encode(body))
+    return Asked(asked, _read_stretch)
 
-    async def answer() -> Stretch:
-        *answers, end = await asked
-        status = status_of(end)
-        if status == "404":
-            return Stretch([], 0, 0)
-        if status == "413":
-            raise Refused(ApiError(413, 413, "too many results"))
-        if status != "204":
-            raise Lost(f"a replica has answered {status}")
-        messages = []
-        for each in answers:
-            headers = each.headers or {}
-            messages.append(
-                Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], each.data)
-            )
-        closing = end.headers or {}
-        return Stretch(
-            messages,
-            int(closing.get("Nats-Num-Pending", "0")),
-            int(closing.get("Nats-UpTo-Sequence", "0")),
-        )
 
-    return answer()
+def _read_stretch(answer: list[Msg]) -> Stretch:
+    *answers, end = answer
+    status = status_of(end)
+    if status == "404":
+        return Stretch([], 0, 0)
+    if status == "413":
+        raise Refused(ApiError(413, 413, "too many results"))
+    if status != "204":
+        raise Lost(f"a replica has answered {status}")
+    messages = []
+    for each in answers:
+        headers = each.headers or {}
+        messages.append(Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], each.data))
+    closing = end.headers or {}
+    return Stretch(
+        messages,
+        int(closing.get("Nats-Num-Pending", "0")),
+        int(closing.get("Nats-UpTo-Sequence", "0")),
+    )
 
 
 async def direct_get(wire: Wire, stream: str, body: dict[str, Any]) -> Stretch:

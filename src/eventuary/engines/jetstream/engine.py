@@ -6,6 +6,12 @@ What makes it right:
   events are the messages of one literal subject, and an append names the sequence of the last.
   Several events are an atomic batch. What this server remembers of an entity saves questions, no
   more.
+- **A read is no older than what was acknowledged before it**, and never sees what another then does
+  not: reads and appends of an entity are linearizable, whatever nodes are down, cut off or stood
+  still (``leadership`` says what this rests on). So is ``newest_head``. This needs a user of the
+  system account in the URL (``address``); without one, a leader that was deposed and does not know
+  it is believed, for up to ten seconds. Pages of the log, subscriptions and keys are read without
+  this: they may be a little old, and are never of different stories.
 - **A position is a sequence** of the log's stream: given by its leader, seen once Raft has
   committed it, dense. All servers see one order. A log may be in several streams, each an order of
   its own, for what is too much for one leader (``partitions``).
@@ -23,6 +29,8 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from eventuary.engines.engine import (
     AppendCounts,
     Committed,
@@ -38,18 +46,21 @@ from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.cells import Cells, Change
 from eventuary.engines.jetstream.entities import Entities
 from eventuary.engines.jetstream.keys import JetStreamKeyStore
+from eventuary.engines.jetstream.leadership import Belief, Leadership
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.jetstream.loading import Loader
 from eventuary.engines.jetstream.log import Log
 from eventuary.engines.jetstream.migrated import join
+from eventuary.engines.jetstream.newest import Newest
 from eventuary.engines.jetstream.partitions import Partition, partitions_of
 from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.presence import Presence
 from eventuary.engines.jetstream.publishing import Publisher
+from eventuary.engines.jetstream.raft_group import RaftGroup, account_of
 from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
-from eventuary.engines.jetstream.streams import info, last_sequence, make_streams
+from eventuary.engines.jetstream.streams import StreamInfo, info, last_sequence, make_streams
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.subscriptions import Subscriptions
 from eventuary.engines.jetstream.wire import Lost, Wire
@@ -71,6 +82,10 @@ class JetStreamEngine:
         self._default_swimlanes = swimlanes
         self._subjects = Subjects(address.name)
         self._wire: Wire
+        #: The system user's connection.
+        self._system: Wire | None = None
+        self._leaderships: list[Leadership | Belief] = []
+        self._newest: list[Newest] = []
         self._cells: Cells
         self._catalogue: Catalogue
         self._entities: Entities
@@ -123,9 +138,11 @@ class JetStreamEngine:
         )
 
     async def newest_heads(self) -> tuple[int, ...]:
-        """Ask the streams' leaders, and read what is not known here yet."""
+        """Learn how far the log reaches as of now, and read what is not known here yet."""
         try:
-            heads = await asyncio.gather(*(self._head_of(each) for each in self._partitions))
+            heads = await asyncio.gather(
+                *(persevere(self._wire, each.sequence) for each in self._newest)
+            )
         except Refused as error:
             raise ServiceUnavailable(f"storage: {error}") from error
         for publisher, head in zip(self._publishers, heads, strict=True):
@@ -158,7 +175,12 @@ class JetStreamEngine:
             self._catalogue = Catalogue(self._cells, subjects, self._default_swimlanes)
             await self._catalogue.load()
             places = Places(self._partitions, self._catalogue)
-            self._entities = Entities(wire, places)
+            await self._follow_leaders(streams)
+            self._newest = [
+                Newest(wire, partition.stream, leadership)
+                for partition, leadership in zip(self._partitions, self._leaderships, strict=True)
+            ]
+            self._entities = Entities(wire, places, self._newest)
             self._logs = [
                 Log(wire, each, self._catalogue, self._entities) for each in self._partitions
             ]
@@ -169,12 +191,12 @@ class JetStreamEngine:
             for publisher in self._publishers:
                 await publisher.start()
         except (EventuaryError, Lost, Refused) as error:
-            await wire.close()
+            await self._disconnect()
             raise ConfigurationError(
                 f"engine: {self._address.shown}: can't be opened: {error}"
             ) from error
         except BaseException:
-            await wire.close()
+            await self._disconnect()
             raise
         self._snapshots = Snapshots(self._cells, subjects, self._catalogue, places, self._entities)
         self._loader = Loader(self._entities, places, self._snapshots, ids)
@@ -202,7 +224,7 @@ class JetStreamEngine:
         for publisher in self._publishers:
             await publisher.stop()
         await self._presence.go()
-        await self._wire.close()
+        await self._disconnect()
 
     def append(self, append: Append) -> asyncio.Future[Appended]:
         """Append to one entity."""
@@ -345,6 +367,31 @@ class JetStreamEngine:
     async def _head_of(self, partition: Partition) -> int:
         wire = self._wire
         return await persevere(wire, lambda: last_sequence(wire, partition.stream))
+
+    async def _follow_leaders(self, streams: Sequence[StreamInfo]) -> None:
+        """Begin to know who leads the stream of each partition."""
+        logs = streams[: len(self._partitions)]
+        self._leaderships = []
+        self._system = None
+        if self._address.system is None or len(logs[0].nodes) < 2:
+            self._leaderships = [Belief() for _ in logs]
+            return
+        user, password = self._address.system
+        system = Wire(msgspec.structs.replace(self._address, user=user, password=password))
+        await system.open()
+        self._system = system
+        account = await persevere(self._wire, lambda: account_of(self._wire))
+        for log in logs:
+            leadership = Leadership(RaftGroup(system, account, log.cluster.raft_group))
+            self._leaderships.append(leadership)
+            await leadership.start()
+
+    async def _disconnect(self) -> None:
+        for leadership in self._leaderships:
+            await leadership.stop()
+        if self._system is not None:
+            await self._system.close()
+        await self._wire.close()
 
     def _run(self, job: Coroutine[Any, Any, _Result]) -> asyncio.Future[_Result]:
         """Begin a job at once; its caller may go away."""

@@ -1,11 +1,12 @@
 """Entities as the log has them: their last events, their histories, and what is known of both.
 
 What is known may be old: an append that relies on it is checked by JetStream. What is read is not:
-the stream's leader says which message of an entity is the last, and a replica's answer that does
-not reach it is asked for again.
+it is known which message of an entity is the last at the moment (``newest``), and a replica's
+answer that does not reach it is asked for again.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,12 +15,11 @@ from eventuary.engines.jetstream.api import (
     NotYet,
     Refused,
     begin_direct,
-    begin_last,
     direct_get,
-    last,
     persevere,
 )
 from eventuary.engines.jetstream.messages import StoredEvent, decode
+from eventuary.engines.jetstream.newest import Newest
 from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.wire import Wire
 from eventuary.errors import ServiceUnavailable
@@ -55,11 +55,12 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Entities:
-    """Reads entities by the subjects of their events."""
+    """Reads entities by the subjects of their events. ``newest``: of each partition."""
 
-    def __init__(self, wire: Wire, places: Places) -> None:
+    def __init__(self, wire: Wire, places: Places, newest: Sequence[Newest]) -> None:
         self._wire = wire
         self._places = places
+        self._newest = newest
         self._known: OrderedDict[str, Known] = OrderedDict()
 
     def known(self, subject: str) -> Known | None:
@@ -97,10 +98,14 @@ class Entities:
         )
 
     async def last(self, subject: str) -> Known:
-        """Return an entity's last event as the stream's leader has it."""
-        stream = self._places.partition_of(subject).stream
+        """Return an entity's last event as of now."""
+        newest = self._newest[self._places.partition_of(subject).number]
+
+        async def attempt() -> Message | None:
+            return await newest.answer(await newest.begin(subject))
+
         try:
-            found = await persevere(self._wire, lambda: last(self._wire, stream, subject))
+            found = await persevere(self._wire, attempt)
         except Refused as error:
             raise ServiceUnavailable(f"storage: {error}") from error
         if found is None:
@@ -110,14 +115,15 @@ class Entities:
         return known
 
     async def history(self, subject: str, after: int = 0) -> History:
-        """Read an entity's events after a sequence, up to the last that the leader has."""
-        stream = self._places.partition_of(subject).stream
+        """Read an entity's events after a sequence, up to the last as of now."""
+        partition = self._places.partition_of(subject)
+        stream, of_stream = partition.stream, self._newest[partition.number]
 
         async def attempt() -> History:
             # Asked at once, on one connection: two questions cost one way there and back.
-            asking = await begin_last(self._wire, stream, subject)
+            asking = await of_stream.begin(subject)
             reading = await begin_direct(self._wire, stream, _page(subject, after + 1))
-            newest = await asking
+            newest = await of_stream.answer(asking)
             read = await reading
             if newest is None:
                 return History([], NOTHING)
@@ -129,8 +135,10 @@ class Entities:
                 messages += read.messages
             if newest.sequence > max(after, messages[-1].sequence if messages else 0):
                 raise NotYet("a replica is behind")
-            events = [(each.sequence, decode(each.data)) for each in messages]
-            return History(events, _known(messages[-1] if messages else newest))
+            # A replica may be ahead of the leader: what others can't read yet is not read here.
+            there = [each for each in messages if each.sequence <= newest.sequence]
+            events = [(each.sequence, decode(each.data)) for each in there]
+            return History(events, _known(there[-1] if there else newest))
 
         try:
             history = await persevere(self._wire, attempt)

@@ -22,8 +22,10 @@ from eventuary.engines.jetstream.cells import Change, Moved
 from eventuary.engines.jetstream.copied_log import CopiedLog
 from eventuary.engines.jetstream.doubts import Doubts
 from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.leadership import Belief
 from eventuary.engines.jetstream.messages import decode, encode_again
 from eventuary.engines.jetstream.migrated import FoundMark, Mark, read_mark, write_mark
+from eventuary.engines.jetstream.newest import Newest
 from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.presence import Kind, Presence
 from eventuary.engines.jetstream.stored import JetStreamStored
@@ -60,7 +62,11 @@ class JetStreamTarget(JetStreamStored):
         self._log = CopiedLog(self.wire, self.partition.stream)
         self._doubts = Doubts(self.cells, self.subjects)
         self._catalogue = Catalogue(self.cells, self.subjects, DEFAULT_SWIMLANES)
-        self._entities = Entities(self.wire, Places([self.partition], self._catalogue))
+        self._entities = Entities(
+            self.wire,
+            Places([self.partition], self._catalogue),
+            [Newest(self.wire, self.partition.stream, Belief())],
+        )
         self._subscriptions = Subscriptions(self.cells, self.subjects, self._catalogue)
         self._head = 0
 

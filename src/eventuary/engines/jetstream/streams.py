@@ -31,8 +31,8 @@ _PATIENCE = 15.0
 
 class _State(msgspec.Struct, frozen=True):
     last_seq: int = 0
-    #: By subject, its number of messages; where they were asked for.
-    subjects: dict[str, int] = {}
+    #: How many messages each subject has of those asked for; None: there are none.
+    subjects: dict[str, int] | None = None
 
 
 class _Configuration(msgspec.Struct, frozen=True):
@@ -57,6 +57,9 @@ class _Replica(msgspec.Struct, frozen=True):
 
 class _Cluster(msgspec.Struct, frozen=True):
     leader: str = ""
+    #: When the node that answers began to lead, as it writes times; empty: it does not lead.
+    leader_since: str = ""
+    raft_group: str = ""
     replicas: list[_Replica] = []
 
 
@@ -85,10 +88,14 @@ class ListedSubjects(msgspec.Struct, frozen=True):
 _decode_info = msgspec.json.Decoder(StreamInfo).decode
 
 
-async def info(wire: Wire, stream: str) -> StreamInfo | None:
-    """Return what a stream's leader says of it; None: there is none. Raises Lost and Refused."""
+async def info(wire: Wire, stream: str, subject: str = "") -> StreamInfo | None:
+    """Return what a stream's leader says of it, and of a subject; None: there is none.
+
+    Raises Lost and Refused.
+    """
+    asked = {"subjects_filter": subject} if subject else None
     try:
-        return _decode_info(await call(wire, f"STREAM.INFO.{stream}"))
+        return _decode_info(await call(wire, f"STREAM.INFO.{stream}", asked))
     except Refused as error:
         if error.code == STREAM_NOT_FOUND:
             return None
@@ -116,7 +123,7 @@ async def subjects_after(
     """
     asked = {"subjects_filter": subject_filter, "offset": offset}
     found = _decode_info(await call(wire, f"STREAM.INFO.{stream}", asked))
-    subjects = sorted(found.state.subjects)
+    subjects = sorted(found.state.subjects or ())
     return ListedSubjects(subjects, found.total)
 
 

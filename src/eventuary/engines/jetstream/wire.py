@@ -7,6 +7,7 @@ then nobody here knows whether it was heard, and whoever asked must find out or 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -40,6 +41,10 @@ _SWEEP_EVERY = 0.1
 #: Seconds until a question without an answer is lost.
 _TIMEOUT = 3.0
 
+#: Seconds until a question that any replica may answer is put to another besides: the first may be
+#: on a node that stands still, or was cut off, which the nodes do not notice for minutes.
+_ASK_ANOTHER_AFTER = 0.25
+
 Headers = Mapping[str, str]
 
 
@@ -52,6 +57,11 @@ class _Question(msgspec.Struct, gc=False):
     deadline: float
     #: What has come so far, of a question with many answers; None: it has one.
     answers: list[Msg] | None
+    #: Whether the answers are enough; None: the last of them is a status.
+    is_enough: Callable[[list[Msg]], bool] | None = None
+    #: What is asked again, as subject and payload, and when; None: nothing.
+    again: tuple[str, bytes] | None = None
+    again_at: float = 0.0
 
 
 class _Client(Client):
@@ -73,6 +83,7 @@ class Wire:
         self._inbox = ""
         self._number = 0
         self._questions: dict[str, _Question] = {}
+        self._asking: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._connected = asyncio.Event()
         self._complaints = Seldom()
@@ -198,8 +209,27 @@ class Wire:
     async def begin_many(self, subject: str, payload: bytes) -> asyncio.Future[list[Msg]]:
         """Ask what has many answers: the future has them, and the last is a status."""
         future, reply = self._expect([])
+        question = self._questions[reply.rpartition(".")[2]]
+        question.again = (subject, payload)
+        question.again_at = self._loop.time() + _ASK_ANOTHER_AFTER
         await self.send(subject, payload, None, reply)
         return future
+
+    async def collect(
+        self,
+        subject: str,
+        payload: bytes,
+        is_enough: Callable[[list[Msg]], bool],
+        patience: float,
+    ) -> list[Msg]:
+        """Ask whoever hears it: returns when the answers are enough, or what came in time.
+
+        Raises Lost.
+        """
+        future, reply = self._expect([], is_enough, patience)
+        await self.send(subject, payload, None, reply)
+        answers: list[Msg] = await future
+        return answers
 
     async def send(
         self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""
@@ -220,11 +250,17 @@ class Wire:
             self._forget(reply)
             raise Lost(describe(error)) from error
 
-    def _expect(self, answers: list[Msg] | None) -> tuple[asyncio.Future[Any], str]:
+    def _expect(
+        self,
+        answers: list[Msg] | None,
+        is_enough: Callable[[list[Msg]], bool] | None = None,
+        patience: float = _TIMEOUT,
+    ) -> tuple[asyncio.Future[Any], str]:
         self._number += 1
         token = str(self._number)
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._questions[token] = _Question(future, self._loop.time() + _TIMEOUT, answers)
+        deadline = self._loop.time() + patience
+        self._questions[token] = _Question(future, deadline, answers, is_enough)
         return future, f"{self._inbox}.{token}"
 
     def _forget(self, reply: str) -> None:
@@ -241,7 +277,11 @@ class Wire:
                 question.future.set_result(message)
             return
         question.answers.append(message)
-        if message.headers is not None and "Status" in message.headers:
+        if question.is_enough is not None:
+            is_last = question.is_enough(question.answers)
+        else:
+            is_last = message.headers is not None and "Status" in message.headers
+        if is_last:
             del self._questions[token]
             if not question.future.done():
                 question.future.set_result(question.answers)
@@ -251,8 +291,30 @@ class Wire:
         for token, question in list(self._questions.items()):
             if question.deadline <= now:
                 del self._questions[token]
-                self._lose(question, "no answer in time")
+                if question.is_enough is None:
+                    self._lose(question, "no answer in time")
+                elif not question.future.done():
+                    question.future.set_result(question.answers)
+            elif question.again is not None and question.again_at <= now:
+                self._ask_another(question, *question.again)
         self._sweeping = self._loop.call_later(_SWEEP_EVERY, self._sweep)
+
+    def _ask_another(self, question: _Question, subject: str, payload: bytes) -> None:
+        """Put a question once more, if nothing has come; whoever answers first has answered it."""
+        question.again_at += _ASK_ANOTHER_AFTER
+        if question.answers or question.future.done():
+            question.again = None
+            return
+        self._number += 1
+        token = str(self._number)
+        self._questions[token] = _Question(question.future, question.deadline, [])
+        asking = self._loop.create_task(self._say(subject, payload, f"{self._inbox}.{token}"))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _say(self, subject: str, payload: bytes, reply: str) -> None:
+        with suppress(Lost):  # then the question is lost too
+            await self.send(subject, payload, None, reply)
 
     def _lose_all(self) -> None:
         questions, self._questions = self._questions, {}
@@ -262,6 +324,7 @@ class Wire:
     def _lose(self, question: _Question, why: str) -> None:
         if not question.future.done():
             question.future.set_exception(Lost(why))
+            question.future.exception()  # who asked may have no use for it any more
 
     async def _on_disconnected(self) -> None:
         self._connected.clear()
