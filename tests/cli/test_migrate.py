@@ -144,6 +144,11 @@ def test_differences_end_it_with_code_1(tmp_path: Path) -> None:
             "postgresql://me:hush@127.0.0.1:1/x",
             "postgresql://me:***@127.0.0.1:1/x: can't be opened",
         ),
+        (
+            "sqlite:a.db",
+            "nats://me:hush@127.0.0.1:1/x",
+            "nats://me:***@127.0.0.1:1/x: can't be opened",
+        ),
     ],
 )
 def test_what_can_not_be_is_said_in_one_line(
@@ -175,6 +180,22 @@ def test_keys_of_an_unfinished_copy_are_left_alone(tmp_path: Path) -> None:
         result = run("keys", *command, "--engine", "sqlite:b.db", cwd=tmp_path)
         assert result.returncode == 2
         assert "migration from sqlite:a.db is not finished" in result.stderr
+
+
+def test_a_copy_in_a_cluster_is_served_when_it_is_finished(nats_url: str, tmp_path: Path) -> None:
+    with serving("--engine", "sqlite:a.db", cwd=tmp_path):
+        assert run("migrate", "sqlite:a.db", nats_url, cwd=tmp_path).returncode == 0
+        for command in (["serve"], ["keys", "add", "ops"], ["keys", "list"]):
+            result = run(*command, "--engine", nats_url, cwd=tmp_path)
+            assert result.returncode == 2
+            assert "migration from sqlite:a.db is not finished" in result.stderr
+            assert "secret" not in result.stderr
+    finished = run("migrate", "sqlite:a.db", nats_url, cwd=tmp_path)
+    assert "Finished: serve --engine nats://" in finished.stdout
+    assert "secret" not in finished.stdout
+    with serving("--engine", nats_url, cwd=tmp_path):
+        back = run("migrate", nats_url, "sqlite:b.db", cwd=tmp_path)
+        assert "SOURCE is still served (" in back.stdout
 
 
 def test_ctrl_c_keeps_what_was_copied(postgres_url: str, tmp_path: Path) -> None:

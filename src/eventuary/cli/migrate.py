@@ -17,7 +17,7 @@ from eventuary.migration.migrating import Outcome, verify
 from eventuary.migration.migrating import migrate as migrate_store
 from eventuary.migration.progress import Progress, Report
 
-_URL = "[bold]sqlite:PATH[/] or [bold]postgresql://…[/]"
+_URL = "[bold]sqlite:PATH[/], [bold]postgresql://…[/] or [bold]nats://…[/]"
 
 #: Differences that are shown, at most.
 _MOST_SHOWN = 40

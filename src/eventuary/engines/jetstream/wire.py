@@ -336,6 +336,8 @@ class Wire:
             call()
 
     async def _on_error(self, error: Exception) -> None:
+        if not self._inbox:
+            return  # ``open`` raises it
         more = self._complaints.due()
         if more is not None:
             _log.warning("the connection to the cluster: %s%s", describe(error), more)
