@@ -4,17 +4,21 @@ This server's copy, in memory whole. A name is registered before the first appen
 that none is missing when a server dies in between; one whose first append is refused stays.
 """
 
+import time
 from contextlib import suppress
 
 import msgspec
 
 from eventuary.engines.jetstream.cells import Cells, Change, Moved
 from eventuary.engines.jetstream.subjects import Subjects
-from eventuary.errors import BadRequest
+from eventuary.errors import BadRequest, ServiceUnavailable
 from eventuary.events import Append, EventType
 
 #: Most event types of one log: the catalogue is in memory.
 MOST_EVENT_TYPES = 100_000
+
+#: Seconds between two looks for types of entities that another server has given a first snapshot.
+_LOOK_EVERY = 1.0
 
 _SPACE, _TYPE, _SNAPSHOTTED = "space", "type", "snapshotted"
 
@@ -46,6 +50,7 @@ class Catalogue:
         self._types: dict[str, dict[EventType, None]] = {}
         self._number = 0
         self._snapshotted: set[tuple[str, str]] = set()
+        self._looked_at = 0.0
 
     async def load(self) -> None:
         """Take in all names that are there."""
@@ -56,9 +61,7 @@ class Catalogue:
         for found in (await self._cells.look([f"{cell(_TYPE)}.>"])).values():
             each = _decode_type(found.data)
             self.note(each.space, EventType(each.entity_type, each.event_type))
-        for found in (await self._cells.look([f"{cell(_SNAPSHOTTED)}.>"])).values():
-            each = _decode_type(found.data)
-            self._snapshotted.add((each.space, each.entity_type))
+        await self._look_for_snapshotted()
 
     def swimlanes(self, space: str) -> int:
         """Return how many swimlanes a space has, or will have."""
@@ -122,8 +125,16 @@ class Catalogue:
             )
         self.note(space, name)
 
-    def has_snapshots(self, space: str, entity_type: str) -> bool:
-        """Whether entities of a type may have snapshots, as far as this server knows."""
+    async def has_snapshots(self, space: str, entity_type: str) -> bool:
+        """Whether entities of a type may have snapshots, as far as this server knows.
+
+        It knows of other servers' within ``_LOOK_EVERY`` seconds, if storage can be read.
+        """
+        if (space, entity_type) in self._snapshotted:
+            return True
+        if time.monotonic() - self._looked_at >= _LOOK_EVERY:
+            with suppress(ServiceUnavailable):  # without its snapshot an entity is as right
+                await self._look_for_snapshotted()
         return (space, entity_type) in self._snapshotted
 
     async def register_snapshots(self, space: str, entity_type: str) -> None:
@@ -134,3 +145,10 @@ class Catalogue:
         with suppress(Moved):  # another server has registered it
             await self._cells.put(Change(subject, _encode(_TypeCell(space, entity_type)), 0))
         self._snapshotted.add((space, entity_type))
+
+    async def _look_for_snapshotted(self) -> None:
+        self._looked_at = time.monotonic()  # who comes meanwhile need not look too
+        found = await self._cells.look([f"{self._subjects.cell(_SNAPSHOTTED)}.>"])
+        for cell in found.values():
+            each = _decode_type(cell.data)
+            self._snapshotted.add((each.space, each.entity_type))

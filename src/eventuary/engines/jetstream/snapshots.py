@@ -53,7 +53,7 @@ class Snapshots:
 
     async def find(self, space: str, entity_type: str, entity_id: str) -> StoredSnapshot | None:
         """Return an entity's snapshot."""
-        if not self._catalogue.has_snapshots(space, entity_type):
+        if not await self._catalogue.has_snapshots(space, entity_type):
             return None
         found = await self._cells.get(self._subjects.cell(_KIND, space, entity_type, entity_id))
         return None if found is None else _decode(found.data)
