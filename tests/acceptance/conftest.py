@@ -1,6 +1,7 @@
 """Servers and shops for the acceptance tests: those that all share, and a test's own.
 
-What a server must show is shown twice: by one over SQLite, and by three over one PostgreSQL.
+What a server must show is shown three times: by one over SQLite, by three over one PostgreSQL, and,
+as it takes longer, among the long tests by three over one NATS cluster.
 """
 
 import itertools
@@ -15,26 +16,33 @@ from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.service_process import ServiceProcess
 from tests.acceptance.several_servers import SeveralServers
 from tests.acceptance.shop import Shop
+from tests.nats.fixtures import nats_cluster, nats_url
 from tests.postgres.fixtures import own_postgres, postgres, postgres_url
 
 _spaces = itertools.count(1)
 
-#: Of which tests, by their file, the servers are taken over PostgreSQL too: those that share
-#: one, and those that start their own.
+#: What servers keep their events in: the one of SQLite, and those that several servers share.
+_STORAGES = ["sqlite", "postgresql", pytest.param("jetstream", marks=pytest.mark.torture)]
+
+#: The fixtures with the URLs of the engines of a test's own servers, if there are several.
+_ENGINES = {"postgresql": "postgres_url", "jetstream": "nats_url"}
+
+#: Which tests, by their file, are run over all of these: those that share servers, and those that
+#: start their own.
 _SHARING = ("s1", "s2", "s3", "s4", "s6", "s7", "s8")
 _STARTING = ("s5", "s9", "p8")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let the tests of the server's rows run over each kind of servers."""
+    """Let the tests of the server's rows run over each storage."""
     row = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
     for fixture, rows in (("server", _SHARING), ("start", _STARTING)):
         if row in rows and fixture in metafunc.fixturenames:
             scope: Literal["session", "function"] = "session" if fixture == "server" else "function"
-            metafunc.parametrize(fixture, ["sqlite", "postgresql"], indirect=True, scope=scope)
+            metafunc.parametrize(fixture, _STORAGES, indirect=True, scope=scope)
 
 
-__all__ = ["own_postgres", "postgres", "postgres_url"]
+__all__ = ["nats_cluster", "nats_url", "own_postgres", "postgres", "postgres_url"]
 
 
 class Start(Protocol):
@@ -52,8 +60,8 @@ class Start(Protocol):
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """Start servers with these arguments; all end with the test, without a traceback logged."""
     servers: list[ServerProcess] = []
-    over_postgresql = getattr(request, "param", "") == "postgresql"
-    engine = request.getfixturevalue("postgres_url") if over_postgresql else ""
+    fixture = _ENGINES.get(getattr(request, "param", "sqlite"))
+    engine = None if fixture is None else request.getfixturevalue(fixture)
 
     def starting(
         *arguments: str,
@@ -61,9 +69,9 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
         environment: dict[str, str] | None = None,
     ) -> ServerProcess:
         server = (
-            SeveralServers(tmp_path, engine, *arguments, environment=environment)
-            if over_postgresql
-            else ServerProcess(tmp_path, *arguments, database=database, environment=environment)
+            ServerProcess(tmp_path, *arguments, database=database, environment=environment)
+            if engine is None
+            else SeveralServers(tmp_path, engine, *arguments, environment=environment)
         )
         servers.append(server)
         return server.start()
@@ -80,9 +88,13 @@ def server(
     """A server that many tests share, each in a space of its own; none kills it."""
     directory = tmp_path_factory.mktemp("shared")
     process = ServerProcess(directory)
-    if getattr(request, "param", "") == "postgresql":
+    storage = getattr(request, "param", "sqlite")
+    if storage == "postgresql":
         url = request.getfixturevalue("postgres").url
         process = SeveralServers(directory, f"{url}?schema=shared")
+    elif storage == "jetstream":
+        cluster = request.getfixturevalue("nats_cluster")
+        process = SeveralServers(directory, cluster.url_of("shared"))
     process.start()
     yield process
     assert process.terminate() == 0

@@ -1,4 +1,4 @@
-"""Three servers over one PostgreSQL database, looked at as one: as behind a load balancer.
+"""Three servers over one storage that they share, looked at as one: as behind a load balancer.
 
 Each look at an address shows another one of them, so that a client's connections, and those of
 several clients, are spread over all.

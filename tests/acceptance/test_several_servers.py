@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.consumer import Consumer
 from tests.acceptance.load import ENTITY_TYPE, EVENT_TYPES, Writer, check_all
 from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.rest_client import Event, Rest
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.several_servers import SeveralServers
-from tests.acceptance.stomp_client import ConnectionEnded, StompClient, TryAgain
 from tests.acceptance.waiting import wait_until
 from tests.postgres.process import PostgresProcess
 
@@ -25,47 +25,14 @@ _BUSY = 10.0
 _SWIMLANES = 8
 
 
-class Consumer:
-    """A connection to one server, made anew when it ends: records, then acknowledges."""
-
-    def __init__(self, server: ServerProcess, deliveries: list[Delivery]) -> None:
-        self.swimlanes: dict[int, float] = {}
-        self.failure: BaseException | None = None
-        self._server = server
-        self._deliveries = deliveries
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the connection. Raises what went wrong."""
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self.failure is not None:
-            raise self.failure
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with StompClient(self._server.stomp_port) as client:
-                    client.subscribe("several", {ENTITY_TYPE: EVENT_TYPES})
-                    self._consume(client)
-            except (ConnectionEnded, TryAgain, OSError):
-                self._stop.wait(0.05)
-            except BaseException as error:  # noqa: BLE001 - raised again by stop
-                self.failure = error
-                return
-
-    def _consume(self, client: StompClient) -> None:
-        while not self._stop.is_set():
-            try:
-                message = client.next(patience=0.05)
-            except TimeoutError:
-                continue
-            self._deliveries.append(Delivery(message.event.entity_id, message.event.id))
-            self.swimlanes[message.event.swimlane] = time.monotonic()
-            client.ack(message)
+def _consumer(server: ServerProcess, deliveries: list[Delivery]) -> Consumer:
+    """One of the consumers, whose deliveries are in one list for all."""
+    return Consumer(
+        server,
+        "several",
+        {ENTITY_TYPE: EVENT_TYPES},
+        lambda event: deliveries.append(Delivery(event.entity_id, event.id)),
+    )
 
 
 @pytest.fixture
@@ -108,7 +75,7 @@ def test_a_killed_servers_swimlanes_move_within_five_seconds(servers: SeveralSer
     killed, other, writing = servers.each
     deliveries: list[Delivery] = []
     trickle = Trickle(writing)
-    dying, heir = Consumer(killed, deliveries), Consumer(other, deliveries)
+    dying, heir = _consumer(killed, deliveries), _consumer(other, deliveries)
     try:
         wait_until(lambda: len(dying.swimlanes) >= 4 and len(heir.swimlanes) >= 4, "the two share")
         killed.kill()
@@ -134,7 +101,7 @@ def test_a_paused_server_that_comes_back_delivers_nothing_that_is_not_its_own(
     paused, other, writing = servers.each
     deliveries: list[Delivery] = []
     trickle = Trickle(writing)
-    stale, heir = Consumer(paused, deliveries), Consumer(other, deliveries)
+    stale, heir = _consumer(paused, deliveries), _consumer(other, deliveries)
     try:
         wait_until(lambda: len(stale.swimlanes) >= 4 and len(heir.swimlanes) >= 4, "the two share")
         for _ in range(2):
@@ -166,7 +133,7 @@ def test_servers_are_killed_and_the_database_restarted(
     print(f"seed {seed}")
     chance = random.Random(seed)
     deliveries: list[Delivery] = []
-    consumers = [Consumer(server, deliveries) for server in servers.each]
+    consumers = [_consumer(server, deliveries) for server in servers.each]
     writers = [Writer(servers.url, f"w{number}", seed) for number in range(6)]
     for writer in writers:
         writer.start()

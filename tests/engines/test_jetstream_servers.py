@@ -9,9 +9,9 @@ import pytest
 from eventuary.engines.engine import Committed, Engine, LogQuery
 from eventuary.engines.opening import open_engine
 from eventuary.errors import Conflict, EntityExists, OptimisticLockError
-from eventuary.events import Append, Appended, EventType, LogEvent, NewEvent
+from eventuary.events import Append, Appended, EventType, LogEvent, NewEvent, NewSnapshot
 from tests.engines.contract import CREATED, ORDER, creation, update
-from tests.engines.waiting import reached
+from tests.engines.waiting import DEADLINE, reached
 from tests.nats.engines import started
 
 
@@ -177,6 +177,20 @@ async def test_while_nobody_wants_events_those_of_others_are_not_read(nats_url: 
     assert [event.event_type for event in page.events] == ["E11"]
     await one.stop()
     await other.stop()
+
+
+async def test_a_type_that_another_server_gives_its_first_snapshot_is_loaded_from_it(
+    servers: Told,
+) -> None:
+    first, second, _ = servers.engines
+    made = await first.append(creation())
+    assert (await second.load("default", ORDER, made.entity_id, None)).snapshot is None
+    await first.append(update(made, snapshot=NewSnapshot("OrderState", "{}")))
+    async with asyncio.timeout(DEADLINE):
+        while (entity := await second.load("default", ORDER, made.entity_id, None)).events:
+            await asyncio.sleep(0.05)
+    assert entity.snapshot is not None
+    assert entity.snapshot.json == "{}"
 
 
 async def test_a_head_that_another_server_has_moved_is_heard_at_once(servers: Told) -> None:

@@ -42,7 +42,7 @@ _PAGE = 512
 _POLL_EVERY = 1.0
 
 #: Polls between two looks for names that other servers have registered.
-_NAMES_EVERY = 5
+_NAMES_EVERY = 2
 
 
 class _Own(msgspec.Struct, gc=False):
