@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.load import Outcome, Writer, check_all
+from tests.acceptance.consumer import Consumer
+from tests.acceptance.load import ENTITY_TYPE, EVENT_TYPES, Outcome, Writer, check_all
 from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.several_servers import SeveralServers
-from tests.acceptance.test_several_servers import Consumer
 from tests.acceptance.waiting import wait_until
 from tests.postgres.process import PostgresProcess
 from tests.postgres.replica import PostgresReplica
@@ -47,7 +47,15 @@ def test_a_promoted_replica_is_gone_on_with(
     seed = random.SystemRandom().randrange(10**9)
     print(f"seed {seed}")
     deliveries: list[Delivery] = []
-    consumers = [Consumer(server, deliveries) for server in servers.each]
+    consumers = [
+        Consumer(
+            server,
+            "several",
+            {ENTITY_TYPE: EVENT_TYPES},
+            lambda event: deliveries.append(Delivery(event.entity_id, event.id)),
+        )
+        for server in servers.each
+    ]
     writers = [Writer(servers.url, f"w{number}", seed) for number in range(6)]
     for writer in writers:
         writer.start()
