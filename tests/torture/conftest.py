@@ -1,5 +1,6 @@
 """What each torture test has: a run with a seed and an end, and servers of its own."""
 
+import sys
 from typing import Protocol
 
 import pytest
@@ -20,7 +21,7 @@ class Begin(Protocol):
 def begin(request: pytest.FixtureRequest) -> Begin:
     """Begin a run of so many seconds, named as the test is."""
     name: str = request.node.name
-    print()
+    print(file=sys.stderr)
 
     def beginning(seconds: float) -> Run:
         return Run(name.removeprefix("test_"), seconds)

@@ -6,6 +6,7 @@ failure that depends on the moment may need several runs of the same seed to com
 
 import os
 import random
+import sys
 import time
 
 #: The variable that gives a seed again.
@@ -48,9 +49,12 @@ class Run:
         return self.left <= 0
 
     def say(self, text: str) -> None:
-        """Print where it stands, with its name and time, whatever was said last."""
+        """Print where it stands, with its name and time, whatever was said last.
+
+        On standard error: processes of pytest-xdist have no other way to the terminal.
+        """
         self._silent_until = time.monotonic() + _SAY_EVERY
-        print(f"  {self._name} {self.elapsed:5.0f} s: {text}", flush=True)
+        print(f"  {self._name} {self.elapsed:5.0f} s: {text}", file=sys.stderr, flush=True)
 
     @property
     def quiet(self) -> bool:
