@@ -23,6 +23,7 @@ from bench import (
     finds,
     framework,
     full_store,
+    jetstream,
     memory,
     place_order,
     postgres,
@@ -41,6 +42,7 @@ _MEASUREMENTS: dict[str, Callable[[Path, Effort], list[Row]]] = {
     "place_order": place_order.measure,
     "views": views.measure,
     "postgres": postgres.measure,
+    "jetstream": jetstream.measure,
 }
 
 

@@ -3,11 +3,10 @@
 import re
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from bench.processes import Server, ceiling, rate, server
+from bench.processes import Server, ceiling, creates_of_both, rate, server
 from bench.row import Effort, Row
 
 _CLIENTS = 64
@@ -49,8 +48,7 @@ def _measure(directory: Path, effort: Effort, url: str) -> list[Row]:
             groups.append(rate("bare_postgres", url, seconds, max(1, round(size))))
             http.append(rate("load_http", bare, _CLIENTS, seconds, "create"))
             possible.append(min(groups[-1], http[-1]))
-            both = _both(first, second, seconds)
-            two.append(sum(both))
+            two.append(creates_of_both(first, second, _CLIENTS, seconds))
             of_two.append(one[-1])
             if scripts is not None:
                 messages.append(rate("peer_message_db", url, scripts, seconds, _CLIENTS))
@@ -122,17 +120,6 @@ def _measure_full(directory: Path, effort: Effort, url: str) -> Row:
         theirs=to_empty,
         target=0.85,
     )
-
-
-def _both(first: Server, second: Server, seconds: float) -> list[float]:
-    """Measure two servers at the same time, with half of the connections each."""
-    with ThreadPoolExecutor(2) as threads:
-        return list(
-            threads.map(
-                lambda each: rate("load_http", each.http, _CLIENTS // 2, seconds, "create"),
-                (first, second),
-            )
-        )
 
 
 def _counts(of: Server) -> tuple[float, float]:

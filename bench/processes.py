@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -88,3 +89,14 @@ def server(directory: Path, *, engine: str | None = None) -> Iterator[Server]:
             raise
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def creates_of_both(first: Server, second: Server, connections: int, seconds: float) -> float:
+    """Let two servers create entities at the same time, each for half of the connections."""
+    with ThreadPoolExecutor(2) as threads:
+        return sum(
+            threads.map(
+                lambda each: rate("load_http", each.http, connections // 2, seconds, "create"),
+                (first, second),
+            )
+        )

@@ -63,6 +63,10 @@ class NatsCluster:
         """Return the node that leads a stream."""
         return next(node for node in self.nodes if node.name == asyncio.run(self._leader(stream)))
 
+    def memory(self) -> float:
+        """Return how many MB (10⁶ bytes) its nodes have resident, together."""
+        return sum(node.memory() for node in self.nodes)
+
     def logs(self) -> str:
         """Return the ends of what the nodes have logged."""
         return "\n".join(f"{node.name}:\n{node.log.read_text()[-3000:]}" for node in self.nodes)

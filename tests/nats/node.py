@@ -1,5 +1,6 @@
 """One nats-server process: started, paused, killed and started again like any other."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -91,6 +92,14 @@ class Node:
     def is_running(self) -> bool:
         """Whether its process is there."""
         return self._process is not None and self._process.poll() is None
+
+    def memory(self) -> float:
+        """Return how many MB (10⁶ bytes) it has resident."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+        assert found is not None
+        return int(found[1]) * 1024 / 1e6
 
     def start(self) -> None:
         """Start its process; it is not ready yet when this returns."""
