@@ -164,7 +164,7 @@ def test_no_more_answers_are_awaited_than_are_needed() -> None:
 
 
 def leadership_of(engine: Engine) -> Leadership:
-    found = engine._leaderships[0]  # type: ignore[attr-defined]  # JetStream's own
+    found = engine._leaders.each[0]  # type: ignore[attr-defined]  # JetStream's own
     assert isinstance(found, Leadership)
     return found
 
@@ -248,7 +248,7 @@ async def test_whoever_answers_is_believed_if(
     engine = open_engine(url, accept_data_loss=True)
     await engine.start(lambda committed: None)
     try:
-        assert isinstance(engine._leaderships[0], Belief)  # type: ignore[attr-defined]
+        assert isinstance(engine._leaders.each[0], Belief)  # type: ignore[attr-defined]
         made = await engine.append(creation(CREATED))
         assert (await engine.load("default", ORDER, made.entity_id, None)).events
         assert (await engine.newest_heads())[0] == 1

@@ -29,8 +29,6 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
 from eventuary.engines.engine import (
     AppendCounts,
     Committed,
@@ -46,7 +44,7 @@ from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.cells import Cells, Change
 from eventuary.engines.jetstream.entities import Entities
 from eventuary.engines.jetstream.keys import JetStreamKeyStore
-from eventuary.engines.jetstream.leadership import Belief, Leadership
+from eventuary.engines.jetstream.leaders import Leaders
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.jetstream.loading import Loader
 from eventuary.engines.jetstream.log import Log
@@ -56,11 +54,10 @@ from eventuary.engines.jetstream.partitions import Partition, partitions_of
 from eventuary.engines.jetstream.places import Places
 from eventuary.engines.jetstream.presence import Presence
 from eventuary.engines.jetstream.publishing import Publisher
-from eventuary.engines.jetstream.raft_group import RaftGroup, account_of
 from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
-from eventuary.engines.jetstream.streams import StreamInfo, info, last_sequence, make_streams
+from eventuary.engines.jetstream.streams import info, last_sequence, make_streams
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.subscriptions import Subscriptions
 from eventuary.engines.jetstream.wire import Lost, Wire
@@ -83,8 +80,7 @@ class JetStreamEngine:
         self._subjects = Subjects(address.name)
         self._wire: Wire
         #: The system user's connection.
-        self._system: Wire | None = None
-        self._leaderships: list[Leadership | Belief] = []
+        self._leaders: Leaders
         self._newest: list[Newest] = []
         self._cells: Cells
         self._catalogue: Catalogue
@@ -162,6 +158,7 @@ class JetStreamEngine:
         Raises ConfigurationError.
         """
         wire = self._wire = Wire(self._address)
+        self._leaders = Leaders(wire, self._address)
         subjects = self._subjects
         await wire.open()
         try:
@@ -175,10 +172,10 @@ class JetStreamEngine:
             self._catalogue = Catalogue(self._cells, subjects, self._default_swimlanes)
             await self._catalogue.load()
             places = Places(self._partitions, self._catalogue)
-            await self._follow_leaders(streams)
+            await self._leaders.follow(streams[: len(self._partitions)])
             self._newest = [
                 Newest(wire, partition.stream, leadership)
-                for partition, leadership in zip(self._partitions, self._leaderships, strict=True)
+                for partition, leadership in zip(self._partitions, self._leaders.each, strict=True)
             ]
             self._entities = Entities(wire, places, self._newest)
             self._logs = [
@@ -191,12 +188,14 @@ class JetStreamEngine:
             for publisher in self._publishers:
                 await publisher.start()
         except (EventuaryError, Lost, Refused) as error:
-            await self._disconnect()
+            await self._leaders.stop()
+            await wire.close()
             raise ConfigurationError(
                 f"engine: {self._address.shown}: can't be opened: {error}"
             ) from error
         except BaseException:
-            await self._disconnect()
+            await self._leaders.stop()
+            await wire.close()
             raise
         self._snapshots = Snapshots(self._cells, subjects, self._catalogue, places, self._entities)
         self._loader = Loader(self._entities, places, self._snapshots, ids)
@@ -224,7 +223,8 @@ class JetStreamEngine:
         for publisher in self._publishers:
             await publisher.stop()
         await self._presence.go()
-        await self._disconnect()
+        await self._leaders.stop()
+        await self._wire.close()
 
     def append(self, append: Append) -> asyncio.Future[Appended]:
         """Append to one entity."""
@@ -367,31 +367,6 @@ class JetStreamEngine:
     async def _head_of(self, partition: Partition) -> int:
         wire = self._wire
         return await persevere(wire, lambda: last_sequence(wire, partition.stream))
-
-    async def _follow_leaders(self, streams: Sequence[StreamInfo]) -> None:
-        """Begin to know who leads the stream of each partition."""
-        logs = streams[: len(self._partitions)]
-        self._leaderships = []
-        self._system = None
-        if self._address.system is None or len(logs[0].nodes) < 2:
-            self._leaderships = [Belief() for _ in logs]
-            return
-        user, password = self._address.system
-        system = Wire(msgspec.structs.replace(self._address, user=user, password=password))
-        await system.open()
-        self._system = system
-        account = await persevere(self._wire, lambda: account_of(self._wire))
-        for log in logs:
-            leadership = Leadership(RaftGroup(system, account, log.cluster.raft_group))
-            self._leaderships.append(leadership)
-            await leadership.start()
-
-    async def _disconnect(self) -> None:
-        for leadership in self._leaderships:
-            await leadership.stop()
-        if self._system is not None:
-            await self._system.close()
-        await self._wire.close()
 
     def _run(self, job: Coroutine[Any, Any, _Result]) -> asyncio.Future[_Result]:
         """Begin a job at once; its caller may go away."""
