@@ -42,8 +42,8 @@ demo: .venv/run.stamp ## Place Order across a server and four services (KEEP=1: 
 test: .venv/dev.stamp ## Run the tests (under 8 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
-torture: .venv/dev.stamp ## Run the long tests, two at a time: kills, full disks, random schedules
-	@$(BIN)/python -m pytest -m torture -n 2 --dist loadfile --timeout 900 -s
+torture: .venv/dev.stamp ## Run the long tests, two at a time (under 25 minutes): kills, full disks, random schedules
+	@$(BIN)/python -m pytest -m torture -n 2 --dist worksteal --timeout 900 -s
 
 lint: .venv/dev.stamp ## Check style, types and the floors of the house
 	@$(BIN)/ruff check

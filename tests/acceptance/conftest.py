@@ -1,7 +1,7 @@
 """Servers and shops for the acceptance tests: those that all share, and a test's own.
 
-What a server must show is shown three times: by one over SQLite, by three over one PostgreSQL, and,
-as it takes longer, among the long tests by three over one NATS cluster.
+What a server must show is shown three times: by one over SQLite, by three over one PostgreSQL, and
+by three over one NATS cluster; what takes long of it among the long tests.
 """
 
 import itertools
@@ -21,14 +21,20 @@ from tests.postgres.fixtures import own_postgres, postgres, postgres_url
 
 _spaces = itertools.count(1)
 
-#: What servers keep their events in: the one of SQLite, and those that several servers share.
-_STORAGES = ["sqlite", "postgresql", pytest.param("jetstream", marks=pytest.mark.torture)]
-
 #: The fixtures with the URLs of the engines of a test's own servers, if there are several.
 _ENGINES = {"postgresql": "postgres_url", "jetstream": "nats_url"}
 
+_long = pytest.mark.torture
+
+#: What servers keep their events in: the one of SQLite, and those that several servers share.
+_STORAGES = ["sqlite", "postgresql", pytest.param("jetstream", marks=_long)]
+
+#: The same for tests that are long over either of those.
+_STORAGES_OF_LONG = ["sqlite", *(pytest.param(each, marks=_long) for each in _ENGINES)]
+
 #: Which tests, by their file, are run over all of these: those that share servers, and those that
 #: start their own.
+_LONG = ("s9", "p8")
 _SHARING = ("s1", "s2", "s3", "s4", "s6", "s7", "s8")
 _STARTING = ("s5", "s9", "p8")
 
@@ -39,7 +45,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for fixture, rows in (("server", _SHARING), ("start", _STARTING)):
         if row in rows and fixture in metafunc.fixturenames:
             scope: Literal["session", "function"] = "session" if fixture == "server" else "function"
-            metafunc.parametrize(fixture, _STORAGES, indirect=True, scope=scope)
+            storages = _STORAGES_OF_LONG if row in _LONG else _STORAGES
+            metafunc.parametrize(fixture, storages, indirect=True, scope=scope)
 
 
 __all__ = ["nats_cluster", "nats_url", "own_postgres", "postgres", "postgres_url"]

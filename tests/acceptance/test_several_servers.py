@@ -126,6 +126,7 @@ def test_a_paused_server_that_comes_back_delivers_nothing_that_is_not_its_own(
     check_order(deliveries, trickle.stored)
 
 
+@pytest.mark.torture
 def test_servers_are_killed_and_the_database_restarted(
     servers: SeveralServers, own_postgres: PostgresProcess
 ) -> None:

@@ -49,7 +49,9 @@ async def _end_sessions(server: PostgresProcess) -> None:
     )
 
 
-@pytest.mark.parametrize("end", ["kill", "stop", "pause"])
+@pytest.mark.parametrize(
+    "end", ["kill", *(pytest.param(end, marks=pytest.mark.torture) for end in ("stop", "pause"))]
+)
 async def test_a_promoted_replica_is_found_and_has_everything(
     own_postgres: PostgresProcess, replica: PostgresReplica, end: str
 ) -> None:
@@ -132,7 +134,7 @@ async def _refuses(engine: Engine) -> None:
             await call
 
 
-@pytest.mark.parametrize("used_again", [0, 5000])
+@pytest.mark.parametrize("used_again", [0, pytest.param(5000, marks=pytest.mark.torture)])
 async def test_a_replica_that_lacks_events_is_refused(
     own_postgres: PostgresProcess,
     replica: PostgresReplica,

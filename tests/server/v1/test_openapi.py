@@ -61,7 +61,10 @@ async def narrow(tmp_path: Path) -> AsyncIterator[RunningServer]:
     await running.stop()
 
 
-async def test_every_answer_is_described(narrow: RunningServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [4, pytest.param(20, marks=pytest.mark.torture)])
+async def test_every_answer_is_described(
+    narrow: RunningServer, tmp_path: Path, examples: int
+) -> None:
     # What the document's examples speak of is there.
     await narrow.store.subscribe(
         "default", "order-history", {"orders.Order": ["OrderCreated"]}, Recorder()
@@ -85,7 +88,7 @@ async def test_every_answer_is_described(narrow: RunningServer, tmp_path: Path) 
         "--checks",
         ",".join(_CHECKS),
         "--max-examples",
-        "15",
+        str(examples),
         "--seed",
         "1",
         "--continue-on-failure",
