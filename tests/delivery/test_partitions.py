@@ -171,3 +171,37 @@ async def test_a_dead_letter_holds_its_swimlane_alone_and_is_replayed(
     async with asyncio.timeout(_PATIENCE):  # they go once they are acknowledged
         while await store.subscriptions.dead_letters("s", "view"):
             await asyncio.sleep(0.01)
+
+
+async def test_what_other_servers_append_is_read_where_it_is_delivered(nats_url: str) -> None:
+    """Two servers share a subscriber's swimlanes: each reads the partitions that have its own."""
+    url = f"{nats_url}&streams=2"
+    async with (
+        EmbeddedEventStore(open_engine(url, swimlanes=2)) as one,
+        EmbeddedEventStore(open_engine(url, swimlanes=2)) as other,
+        EmbeddedEventStore(open_engine(url, swimlanes=2)) as writer,
+    ):
+        recorders = [await subscribe(one), await subscribe(other)]
+        stores = (one, other)
+
+        def wanted() -> list[list[bool]]:
+            return [
+                [store._dispatcher.wants_events(partition) for partition in range(2)]
+                for store in stores
+            ]
+
+        async with asyncio.timeout(_PATIENCE):
+            while sorted(wanted()) != [[False, True], [True, False]]:
+                await asyncio.sleep(0.01)
+        assert not writer._dispatcher.wants_events(0)
+        await append(writer, *range(40))
+        async with asyncio.timeout(_PATIENCE):
+            while sum(len(each.events) for each in recorders) < 40:
+                await asyncio.sleep(0.01)
+        delivered = [int(data) for each in recorders for data in each.data]
+        assert sorted(delivered) == list(range(40))
+        assert wanted()[0] != wanted()[1]
+        for store, recorder in zip(stores, recorders, strict=True):
+            # In memory are the events of its own partition, and of it alone.
+            [here] = {each.swimlane for each in recorder.events}
+            assert [len(tail) for tail in store._dispatcher.tails][1 - here] == 0

@@ -267,7 +267,7 @@ def test_a_number_that_is_none_is_refused(number: str) -> None:
 async def test_while_nobody_wants_events_heads_are_told(url: str) -> None:
     told: list[Committed] = []
     one, other = open_engine(url), open_engine(url)
-    await one.start(told.append, lambda: False)
+    await one.start(told.append, lambda _: False)
     await other.start(lambda committed: None)
     for _ in range(20):
         await other.append(creation())

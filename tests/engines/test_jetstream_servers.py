@@ -163,7 +163,7 @@ async def test_names_of_one_server_are_known_to_the_others(servers: Told) -> Non
 async def test_while_nobody_wants_events_those_of_others_are_not_read(nats_url: str) -> None:
     told: list[Committed] = []
     one, other = open_engine(nats_url), open_engine(nats_url)
-    await one.start(told.append, lambda: False)
+    await one.start(told.append, lambda _: False)
     await other.start(lambda committed: None)
     for number in range(12):
         await other.append(creation(NewEvent(f"E{number}", "{}")))

@@ -165,7 +165,7 @@ async def test_while_nobody_wants_events_those_of_others_are_not_read(postgres_u
     """Each event is told without being read; who then asks by a new name finds all of it."""
     one, other = open_engine(postgres_url), open_engine(postgres_url)
     told: list[Committed] = []
-    await one.start(told.append, lambda: False)
+    await one.start(told.append, lambda _: False)
     await other.start(lambda committed: None)
     own = 0
     for number in range(20):

@@ -127,9 +127,9 @@ class Dispatcher:
         """Return the position up to which a swimlane's events are known here."""
         return self.tails[swimlane % len(self.tails)].head
 
-    def wants_events(self) -> bool:
-        """Whether there is anybody to whom what happens now could be delivered."""
-        return bool(self._open)
+    def wants_events(self, partition: int) -> bool:
+        """Whether there is anybody here to whom what happens in a partition could be delivered."""
+        return any(subscription.takes_from(partition) for subscription in self._open.values())
 
     # ── Subscriptions ─────────────────────────────────────────────────────────────────────────
 

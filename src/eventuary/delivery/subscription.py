@@ -101,6 +101,12 @@ class Subscription:
         epoch = self.tenure.epoch(swimlane.number)
         return epoch, epoch is not None
 
+    def takes_from(self, partition: int) -> bool:
+        """Whether this server delivers a swimlane that is in a partition of the log."""
+        if self.tenure is None:
+            return True
+        return any(self.dispatcher.partition(number) == partition for number in self.tenure.leases)
+
     def holder(self, swimlane: Swimlane) -> Consumption | None:
         """Return who has the swimlane."""
         return self.sharing.holders[swimlane.number]

@@ -291,13 +291,13 @@ class Engine(Protocol):
     async def start(
         self,
         on_commit: Callable[[Committed], None],
-        wants_events: Callable[[], bool] = lambda: True,
+        wants_events: Callable[[int], bool] = lambda _: True,
     ) -> None:
         """Open the storage; from then on call ``on_commit``, on the loop, as the head moves.
 
         ``on_commit`` is called before the future of the append that moved the head is done.
-        ``wants_events`` says whether anybody would use the events of other servers now: when nobody
-        would, they need not be read to be told.
+        ``wants_events`` says whether anybody would use what other servers append to a partition
+        now: when nobody would, it need not be read to be told.
         Raises ConfigurationError when the storage can't be opened, another server holds it, or a
         migration has begun it and is not finished (copying.py).
         """

@@ -151,7 +151,7 @@ class JetStreamEngine:
     async def start(
         self,
         on_commit: Callable[[Committed], None],
-        wants_events: Callable[[], bool] = lambda: True,
+        wants_events: Callable[[int], bool] = lambda _: True,
     ) -> None:
         """Connect, make the streams if they are not there, begin to follow the log.
 

@@ -73,7 +73,7 @@ class Publisher:
         log: Log,
         head: int,
         on_commit: Callable[[Committed], None],
-        wants_events: Callable[[], bool],
+        wants_events: Callable[[int], bool],
     ) -> None:
         self._wire = wire
         self._partition = partition
@@ -108,7 +108,11 @@ class Publisher:
     async def tell(self, first: int, events: list[LogEvent]) -> None:
         """This server has appended these, from the sequence ``first`` on: return when told."""
         last = first + len(events) - 1
-        if first > self.head + 1 and not self._own and not self._wants_events():
+        if (
+            first > self.head + 1
+            and not self._own
+            and not self._wants_events(self._partition.number)
+        ):
             self._tell(first - 1, None)
         if first == self.head + 1 and not self._own:
             self._tell(last, events)
@@ -130,6 +134,11 @@ class Publisher:
             self._hint(sequence)
             await reached
 
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether anybody would use what others have appended."""
+        return self._wants_events(self._partition.number)
+
     def _heard(self, said: bytes) -> None:
         if said.isdigit():
             self._hint(int(said))
@@ -139,7 +148,11 @@ class Publisher:
         self._known = max(self._known, head)
         if self._task is not None:
             return
-        if self._known > self.head and not self._own and not self._wants_events():
+        if (
+            self._known > self.head
+            and not self._own
+            and not self._wants_events(self._partition.number)
+        ):
             self._tell(self._known, None)
         elif self._own or self._known > self.head:
             self._task = asyncio.create_task(self._read_on())

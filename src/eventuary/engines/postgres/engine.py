@@ -118,7 +118,7 @@ class PostgresEngine:
     async def start(
         self,
         on_commit: Callable[[Committed], None],
-        wants_events: Callable[[], bool] = lambda: True,
+        wants_events: Callable[[int], bool] = lambda _: True,
     ) -> None:
         """Connect, bring the schema up to date, take a server number, begin to follow the log.
 

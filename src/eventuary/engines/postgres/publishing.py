@@ -51,7 +51,7 @@ class Publisher:
         head: int,
         head_id: str | None,
         on_commit: Callable[[Committed], None],
-        wants_events: Callable[[], bool],
+        wants_events: Callable[[int], bool],
     ) -> None:
         self._lane = lane
         self._catalogue = catalogue
@@ -69,7 +69,7 @@ class Publisher:
 
     def committed(self, before: int, events: list[LogEvent], answer: Callable[[], None]) -> None:
         """This server has committed ``events`` after ``before``: tell them, then ``answer``."""
-        if before > self.head and not self._own and not self._wants_events():
+        if before > self.head and not self._own and not self._wants_events(0):
             self._skip(before)
         if before == self.head and not self._own:
             self._tell(events[-1].position, events)
@@ -83,7 +83,7 @@ class Publisher:
         self._known = max(self._known, head)
         if self._task is not None:
             return
-        if self._known > self.head and not self._own and not self._wants_events():
+        if self._known > self.head and not self._own and not self._wants_events(0):
             self._skip(self._known)
         elif self._own or self._known > self.head:
             self._task = asyncio.create_task(self._read_on())

@@ -89,7 +89,7 @@ class SqliteEngine:
     async def start(
         self,
         on_commit: Callable[[Committed], None],
-        wants_events: Callable[[], bool] = lambda: True,
+        wants_events: Callable[[int], bool] = lambda _: True,
     ) -> None:
         """Lock and open the file, upgrade its schema, start the threads.
 
