@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import nats
 import nats.errors
@@ -14,7 +15,7 @@ from tests.nats.node import Node
 from tests.nats.ports import free_ports
 
 #: What JetStream answers, as JSON.
-_Answer = dict[str, dict[str, str]]
+_Answer = dict[str, dict[str, Any]]
 
 #: Seconds until a cluster that is not ready never will be.
 _DEADLINE = 60.0
@@ -66,6 +67,10 @@ class NatsCluster:
     def memory(self) -> float:
         """Return how many MB (10⁶ bytes) its nodes have resident, together."""
         return sum(node.memory() for node in self.nodes)
+
+    def is_whole(self, *streams: str) -> bool:
+        """Whether each node has all of these streams, but for what is under way."""
+        return all(asyncio.run(self._is_whole(stream)) for stream in streams)
 
     def logs(self) -> str:
         """Return the ends of what the nodes have logged."""
@@ -126,6 +131,16 @@ class NatsCluster:
             if answer is not None and answer.get("cluster", {}).get("leader"):
                 return str(answer["cluster"]["leader"])
         raise AssertionError(f"nobody leads {stream}")
+
+    async def _is_whole(self, stream: str) -> bool:
+        for server in self.servers:
+            answer = await self._ask(server, f"$JS.API.STREAM.INFO.{stream}", b"")
+            if answer is not None and "cluster" in answer:
+                replicas = answer["cluster"].get("replicas", [])
+                return len(replicas) == self._size - 1 and all(
+                    each["current"] and not each.get("offline") for each in replicas
+                )
+        return False
 
     async def _ask(self, server: str, subject: str, body: bytes) -> _Answer | None:
         """Ask a node; None when it does not answer."""

@@ -60,10 +60,21 @@ class Accounts:
 
 
 class Writer:
-    """One connection that writes until it is told to stop. ``pace``: seconds between two calls."""
+    """One connection that writes until it is told to stop. ``pace``: seconds between two calls.
+
+    ``snapshots``: the share of updates that carry one.
+    """
 
     def __init__(
-        self, url: str, number: int, seed: str, ledger: Ledger, accounts: Accounts, pace: float
+        self,
+        url: str,
+        number: int,
+        seed: str,
+        ledger: Ledger,
+        accounts: Accounts,
+        pace: float,
+        *,
+        snapshots: float = 0.1,
     ) -> None:
         self.failure: BaseException | None = None
         self._name = f"w{number}"
@@ -71,6 +82,7 @@ class Writer:
         self._accounts = accounts
         self._chance = random.Random(f"{seed}/{self._name}")
         self._pace = pace
+        self._snapshots = snapshots
         self._versions: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self._name)
@@ -156,7 +168,7 @@ class Writer:
             size=chance.choice((1, 1, 2, 3, 5, 8)),
             filler=chance.choice((0, 0, 100, 2000)),
             token=self._accounts.token(chance) if chance.random() < 0.3 else None,
-            snapshot=leg.expected is not None and chance.random() < 0.1,
+            snapshot=leg.expected is not None and chance.random() < self._snapshots,
         )
 
     def _settle(self, leg: Leg, outcome: Outcome) -> None:

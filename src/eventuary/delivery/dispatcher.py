@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -60,6 +61,7 @@ class Dispatcher:
         self._moved: dict[Swimlane, Subscription] = {}
         self._flush_timer: asyncio.TimerHandle | None = None
         self._check_timer: asyncio.TimerHandle | None = None
+        #: Done when what was last to be stored is stored, or was taken back to be tried again.
         self._flushed: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
@@ -370,8 +372,10 @@ class Dispatcher:
 
     async def flush(self) -> None:
         """Return when the positions of all swimlanes are on disk. Raises ServiceUnavailable."""
-        if self._moved:
-            self._flush_now()
+        if self._flushed is not None and not self._flushed.done():
+            with suppress(ServiceUnavailable):  # what could not be stored has moved still
+                await asyncio.shield(self._flushed)
+        self._flush_now()  # unless another waiter has: that one stores all that had moved before
         if self._flushed is not None:
             await asyncio.shield(self._flushed)
 
@@ -380,14 +384,16 @@ class Dispatcher:
             await self.flush()
 
     def _flush_now(self) -> None:
+        """Store what has moved, one time after the other: an engine may keep no order of them."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
         moved = self._moved
-        if not moved:
+        if not moved or (self._flushed is not None and not self._flushed.done()):
             return
         self._moved = {}
-        self._flushed = self.engine.store_positions(
+        self._flushed = self.loop.create_future()
+        self.engine.store_positions(
             [
                 SwimlanePosition(
                     subscription.space,
@@ -400,14 +406,28 @@ class Dispatcher:
                 for epoch, ours in [subscription.epoch(swimlane)]
                 if ours
             ]
-        )
-        self._flushed.add_done_callback(lambda done: self._after_flush(done, moved))
+        ).add_done_callback(partial(self._after_flush, moved, self._flushed))
 
-    def _after_flush(self, done: asyncio.Future[None], moved: dict[Swimlane, Subscription]) -> None:
-        if done.cancelled() or done.exception() is not None:
+    def _after_flush(
+        self,
+        moved: dict[Swimlane, Subscription],
+        flushed: asyncio.Future[None],
+        stored: asyncio.Future[None],
+    ) -> None:
+        pause = _FLUSH_AFTER
+        if stored.cancelled():
+            error: BaseException | None = ServiceUnavailable("the storage was closed")
+        else:
+            error = stored.exception()
+        if error is None:
+            flushed.set_result(None)
+        else:
             self._moved = {**moved, **self._moved}
-            if self._flush_timer is None and not self.stopping:
-                self._flush_timer = self.loop.call_later(_FLUSH_AGAIN_AFTER, self._flush_now)
+            pause = _FLUSH_AGAIN_AFTER
+            flushed.set_exception(error)
+            flushed.exception()  # it is no fault that nobody waits for it
+        if self._moved and self._flush_timer is None and not self.stopping:
+            self._flush_timer = self.loop.call_later(pause, self._flush_now)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────
 
