@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import msgspec
@@ -180,7 +181,15 @@ def test_a_snapshot_and_a_trigger_survive_with_their_events(start: Start) -> Non
         ).json()
     server.restart()
     with Rest(server.url) as rest:
-        found = rest.http.get(rest.path("Order", "1")).json()
+
+        def find() -> dict[str, Any]:
+            found: dict[str, Any] = rest.http.get(rest.path("Order", "1")).json()
+            return found
+
+        # Over JetStream another server learns of a type's first snapshot within seconds; until then
+        # it answers all events.
+        wait_until(lambda: "snapshot" in find(), "the snapshot is found")
+        found = find()
         assert found["snapshot"]["entityVersion"] == updated["entityVersion"]
         answer = rest.http.get(rest.path("Order", "1"), params={"triggeringEventToken": token})
         assert answer.json()["error"] == "duplicate_event"

@@ -44,7 +44,7 @@ _ELECTED_WITHIN = 10.0
 _GOES_ON_WITHIN = 5.0
 
 #: What a busy machine may add to either.
-_BUSY = 5.0
+_BUSY = 10.0
 
 #: Seconds within which a node that was started has caught up, and all is delivered in the end.
 _PATIENCE = 60.0
