@@ -1,4 +1,4 @@
-"""Delivery's centre: commits on their way to subscriptions, and positions on their way to disk.
+"""Delivery's centre: commits on their way to subscriptions, and which of these are open.
 
 Durable subscriptions are in memory only while somebody consumes them; opening and closing them,
 and what an operator does to them, happens one at a time, under one lock.
@@ -7,14 +7,13 @@ and what an operator does to them, happens one at a time, under one lock.
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 
 import msgspec
 
 from eventuary.delivery.consumer import AckMode, Receiver
 from eventuary.delivery.consumption import Consumption
 from eventuary.delivery.policy import DeliveryPolicy
+from eventuary.delivery.positions import Positions
 from eventuary.delivery.selection import Selection
 from eventuary.delivery.statistics import Statistics
 from eventuary.delivery.subscription import Subscription
@@ -25,16 +24,9 @@ from eventuary.engines.engine import (
     Committed,
     Engine,
     SubscriptionRecord,
-    SwimlanePosition,
 )
 from eventuary.errors import Conflict, NotFound, ServiceUnavailable
 from eventuary.seldom import Seldom
-
-#: Seconds for which acknowledgements are gathered before their positions are stored.
-_FLUSH_AFTER = 0.1
-
-#: Seconds until positions that could not be stored are tried again.
-_FLUSH_AGAIN_AFTER = 1.0
 
 #: Seconds between two looks for deliveries without an answer.
 _CHECK_ANSWERS_EVERY = 1.0
@@ -54,15 +46,12 @@ class Dispatcher:
         self.stopping = False
         #: Of each partition of the log.
         self.tails: list[Tail] = []
+        self.positions = Positions(self)
         self.loop: asyncio.AbstractEventLoop
         self.lock = asyncio.Lock()
         self._open: dict[_Key, Subscription] = {}
         self._interested: dict[tuple[str, str, str], tuple[Subscription, ...]] = {}
-        self._moved: dict[Swimlane, Subscription] = {}
-        self._flush_timer: asyncio.TimerHandle | None = None
         self._check_timer: asyncio.TimerHandle | None = None
-        #: Done when what was last to be stored is stored, or was taken back to be tried again.
-        self._flushed: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         #: Which swimlanes are this server's; None: all, as the engine has no other servers.
@@ -74,7 +63,7 @@ class Dispatcher:
         self._stopped.clear()
         self._open.clear()
         self._interested.clear()
-        self._moved.clear()
+        self.positions = Positions(self)
         self.loop = asyncio.get_running_loop()
         self.tails = [Tail(head) for head in self.engine.heads]
         self._check_timer = self.loop.call_later(_CHECK_ANSWERS_EVERY, self._check_answers)
@@ -93,10 +82,7 @@ class Dispatcher:
             subscription.end(reason)
         if self._tasks:
             await asyncio.wait(self._tasks)
-        # Should it fail, older positions are on disk: what they miss will be delivered again.
-        await self._flush_or_pass()
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
+        await self.positions.stop()
         if self.tenancy is not None:
             await self.tenancy.stop()
 
@@ -231,7 +217,7 @@ class Dispatcher:
 
     async def all_subscriptions(self, space: str) -> list[Subscription]:
         """Return a space's subscriptions, those on disk included; call with ``lock`` held."""
-        await self._flush_or_pass()
+        await self.positions.flush_or_pass()
         found = [each for each in self._open.values() if each.space == space]
         consumed = {each.subscriber_id for each in found if each.durable}
         stored = await self.engine.load_subscriptions(space)
@@ -245,7 +231,7 @@ class Dispatcher:
                 return
             self.forget(subscription)
             if subscription.durable:
-                await self._flush_or_pass()
+                await self.positions.flush_or_pass()
                 if self.tenancy is not None:
                     await self.tenancy.close(subscription)
 
@@ -318,7 +304,7 @@ class Dispatcher:
         )
 
     async def _load(self, space: str, subscriber_id: str) -> Subscription | None:
-        await self._flush_or_pass()  # what an earlier consumer acknowledged
+        await self.positions.flush_or_pass()  # what an earlier consumer acknowledged
         records = await self.engine.load_subscriptions(space, subscriber_id)
         if not records:
             return None
@@ -361,73 +347,7 @@ class Dispatcher:
         """A delivery was acknowledged: its swimlane's position may have moved."""
         self.statistics.acknowledgements += 1
         swimlane.answered_at = self.loop.time()
-        self.position_moved(subscription, swimlane)
-
-    def position_moved(self, subscription: Subscription, swimlane: Swimlane) -> None:
-        """Store a swimlane's position before long."""
-        if subscription.durable:
-            self._moved[swimlane] = subscription
-            if self._flush_timer is None:
-                self._flush_timer = self.loop.call_later(_FLUSH_AFTER, self._flush_now)
-
-    async def flush(self) -> None:
-        """Return when the positions of all swimlanes are on disk. Raises ServiceUnavailable."""
-        if self._flushed is not None and not self._flushed.done():
-            with suppress(ServiceUnavailable):  # what could not be stored has moved still
-                await asyncio.shield(self._flushed)
-        self._flush_now()  # unless another waiter has: that one stores all that had moved before
-        if self._flushed is not None:
-            await asyncio.shield(self._flushed)
-
-    async def _flush_or_pass(self) -> None:
-        with suppress(ServiceUnavailable):  # they stay noted, and are tried again
-            await self.flush()
-
-    def _flush_now(self) -> None:
-        """Store what has moved, one time after the other: an engine may keep no order of them."""
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-            self._flush_timer = None
-        moved = self._moved
-        if not moved or (self._flushed is not None and not self._flushed.done()):
-            return
-        self._moved = {}
-        self._flushed = self.loop.create_future()
-        self.engine.store_positions(
-            [
-                SwimlanePosition(
-                    subscription.space,
-                    subscription.subscriber_id,
-                    swimlane.number,
-                    swimlane.position,
-                    epoch,
-                )
-                for swimlane, subscription in moved.items()
-                for epoch, ours in [subscription.epoch(swimlane)]
-                if ours
-            ]
-        ).add_done_callback(partial(self._after_flush, moved, self._flushed))
-
-    def _after_flush(
-        self,
-        moved: dict[Swimlane, Subscription],
-        flushed: asyncio.Future[None],
-        stored: asyncio.Future[None],
-    ) -> None:
-        pause = _FLUSH_AFTER
-        if stored.cancelled():
-            error: BaseException | None = ServiceUnavailable("the storage was closed")
-        else:
-            error = stored.exception()
-        if error is None:
-            flushed.set_result(None)
-        else:
-            self._moved = {**moved, **self._moved}
-            pause = _FLUSH_AGAIN_AFTER
-            flushed.set_exception(error)
-            flushed.exception()  # it is no fault that nobody waits for it
-        if self._moved and self._flush_timer is None and not self.stopping:
-            self._flush_timer = self.loop.call_later(pause, self._flush_now)
+        self.positions.moved(subscription, swimlane)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────
 

@@ -178,7 +178,7 @@ class Feeding:
 
     def _stop_at(self, swimlane: Swimlane, position: int) -> None:
         if swimlane.read_through(max(position, swimlane.cursor)):
-            self._dispatcher.position_moved(self._subscription, swimlane)
+            self._dispatcher.positions.moved(self._subscription, swimlane)
 
     def _notify(self, swimlane: Swimlane) -> None:
         """Tell a consumer that asked for it that its swimlane has reached the present."""

@@ -194,7 +194,7 @@ class Parking:
         if swimlane.blocked_at == offset:
             swimlane.blocked_at = None
             swimlane.acknowledge(offset)
-            self._dispatcher.position_moved(self._subscription, swimlane)
+            self._dispatcher.positions.moved(self._subscription, swimlane)
             self._subscription.answered(swimlane)
 
     async def _store_position(self, swimlane: Swimlane) -> None:
@@ -202,7 +202,7 @@ class Parking:
         subscription = self._subscription
         _, ours = subscription.epoch(swimlane)
         if ours:
-            self._dispatcher.position_moved(subscription, swimlane)
+            self._dispatcher.positions.moved(subscription, swimlane)
         else:
             await self._dispatcher.engine.store_positions(
                 [

@@ -108,7 +108,7 @@ class Sharing:
 
     def _take_away(self, swimlane: Swimlane) -> None:
         if swimlane.settle(self._dispatcher.head(swimlane.number)):
-            self._dispatcher.position_moved(self._subscription, swimlane)
+            self._dispatcher.positions.moved(self._subscription, swimlane)
         self._release(swimlane)
 
     def _release(self, swimlane: Swimlane) -> None:

@@ -316,4 +316,4 @@ class Subscription:
     async def flush(self) -> None:
         """Return when all acknowledgements so far are on disk."""
         if self.durable:
-            await self.dispatcher.flush()
+            await self.dispatcher.positions.flush()

@@ -284,7 +284,7 @@ class Tenancy:
         tenure = subscription.tenure
         while tenure is not None and tenure.going.get(lease.swimlane) is lease:
             try:
-                await self._dispatcher.flush()
+                await self._dispatcher.positions.flush()
                 await self._leasing.give_up(subscription.space, subscription.subscriber_id, [lease])
             except ServiceUnavailable:
                 await self._dispatcher.rest(_LOOK_EVERY)
