@@ -34,7 +34,7 @@ _STORAGES_OF_LONG = ["sqlite", *(pytest.param(each, marks=_long) for each in _EN
 
 #: Which tests, by their file, are run over all of these: those that share servers, and those that
 #: start their own.
-_LONG = ("s9", "p8")
+_LONG = ("s5", "s9", "p8")
 _SHARING = ("s1", "s2", "s3", "s4", "s6", "s7", "s8")
 _STARTING = ("s5", "s9", "p8")
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from tests.acceptance.conftest import OpenShop
 from tests.acceptance.shop import Shop
@@ -35,6 +36,7 @@ def test_p8_of_ten_at_once_as_many_are_approved_as_there_is_credit_for(shop: Sho
     judge.check_history(shop.customer_history(customer))
 
 
+@pytest.mark.torture
 def test_p8_with_every_service_twice_and_any_killed(open_shop: OpenShop) -> None:
     seed = random.SystemRandom().randrange(10**9)
     print(f"seed {seed}")

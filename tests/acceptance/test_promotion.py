@@ -40,6 +40,7 @@ def servers(
     servers.close()
 
 
+@pytest.mark.torture
 def test_a_promoted_replica_is_gone_on_with(
     servers: SeveralServers, own_postgres: PostgresProcess, replica: PostgresReplica
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_killed_servers_swimlanes_move_within_five_seconds(servers: SeveralSer
     check_order(deliveries, trickle.stored)
 
 
+@pytest.mark.torture
 def test_a_paused_server_that_comes_back_delivers_nothing_that_is_not_its_own(
     servers: SeveralServers,
 ) -> None:

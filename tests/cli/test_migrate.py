@@ -35,7 +35,13 @@ def _complaints(result: subprocess.CompletedProcess[str]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("kinds", [("sqlite", "postgresql"), ("postgresql", "sqlite")])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("sqlite", "postgresql"),
+        pytest.param(("postgresql", "sqlite"), marks=pytest.mark.torture),
+    ],
+)
 def test_servers_go_on_until_the_cut_over(
     kinds: tuple[str, str], postgres_url: str, tmp_path: Path
 ) -> None:
@@ -182,6 +188,7 @@ def test_keys_of_an_unfinished_copy_are_left_alone(tmp_path: Path) -> None:
         assert "migration from sqlite:a.db is not finished" in result.stderr
 
 
+@pytest.mark.torture
 def test_a_copy_in_a_cluster_is_served_when_it_is_finished(nats_url: str, tmp_path: Path) -> None:
     with serving("--engine", "sqlite:a.db", cwd=tmp_path):
         assert run("migrate", "sqlite:a.db", nats_url, cwd=tmp_path).returncode == 0

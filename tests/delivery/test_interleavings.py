@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.delivery.interleaving import endings, play, steps
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=10, max_size=80), endings)
 def test_any_interleaving_loses_nothing_and_keeps_order(
     script: list[tuple[str, int, int]], ending: str

@@ -26,7 +26,7 @@ TEN = Paid("b", Decimal(10))
 _THROUGH = "?directConnection=true"
 
 
-@pytest.fixture(params=["single", "replica set"])
+@pytest.fixture(params=["single", pytest.param("replica set", marks=pytest.mark.torture)])
 def server(request: pytest.FixtureRequest) -> MongoProcess:
     """A server of ours without transactions, and one that has them."""
     name = "mortal_mongodb" if request.param == "single" else "replica_set_process"
@@ -100,6 +100,7 @@ async def test_any_command_may_be_cut(server: MongoProcess, name: str, heard: bo
     assert tasks[-1].result() == commands, "what is not cut"
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("server", ["replica set"], indirect=True)
 async def test_where_there_are_transactions_a_group_is_there_as_a_whole(
     server: MongoProcess, name: str, directly: MongoDocuments

@@ -71,9 +71,7 @@ class Positions:
         moved = self._moved
         if not moved or (self._stored is not None and not self._stored.done()):
             return
-        self._moved = {}
-        self._stored = self._dispatcher.loop.create_future()
-        self._dispatcher.engine.store_positions(
+        done = self._dispatcher.engine.store_positions(
             [
                 SwimlanePosition(
                     subscription.space,
@@ -86,7 +84,10 @@ class Positions:
                 for epoch, ours in [subscription.epoch(swimlane)]
                 if ours
             ]
-        ).add_done_callback(partial(self._conclude, moved, self._stored))
+        )
+        self._moved = {}
+        self._stored = self._dispatcher.loop.create_future()
+        done.add_done_callback(partial(self._conclude, moved, self._stored))
 
     def _conclude(
         self,
