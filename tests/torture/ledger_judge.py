@@ -116,13 +116,20 @@ def _sqlite_generations(
             ).fetchall()
         )
         documents = [
-            {
-                key: _shown(msgspec.json.decode(document))
-                for key, document in connection.execute(f"SELECT * FROM ledger_{name}_{number}")
-            }
+            _sqlite_documents(connection, f"ledger_{name}_{number}")
             for name in ("accounts", "branches")
         ]
         yield number, (positions, documents[0], documents[1])
+
+
+def _sqlite_documents(connection: sqlite3.Connection, table: str) -> dict[str, Document]:
+    """Return a table's documents; a generation is there for a moment before its tables are."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchall():
+        return {}
+    return {
+        key: _shown(msgspec.json.decode(document))
+        for key, document in connection.execute(f"SELECT * FROM {table}")
+    }
 
 
 def judge_mongodb(url: str, read_log: Callable[[], list[Happened]]) -> dict[int, int]:

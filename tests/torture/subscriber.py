@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.rest_client import Rest
-from tests.acceptance.stomp_client import Body, ConnectionEnded, Message, StompClient
+from tests.acceptance.stomp_client import (
+    Body,
+    ConnectionEnded,
+    Message,
+    StompClient,
+    TryAgain,
+)
 from tests.torture.log_judge import LogJudge
 from tests.torture.ordered_client import OrderedClient
 
@@ -148,7 +154,7 @@ class Subscriber:
                     with OrderedClient(self._port) as client:
                         client.subscribe(self.subscriber_id, self.types)
                         self._consume(client, chance, react)
-                except (ConnectionEnded, OSError):  # a TimeoutError is an OSError
+                except (ConnectionEnded, TryAgain, OSError):  # a TimeoutError is an OSError
                     self.stopping.wait(0.02)  # the server is away
                 except AssertionError as error:
                     if not any(each in str(error) for each in _AWAY):
