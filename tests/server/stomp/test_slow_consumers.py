@@ -80,8 +80,9 @@ async def test_it_slows_only_itself_and_costs_bounded_memory(stomp: StompSide) -
         appending = asyncio.create_task(append_many(stomp))
         await take_all(fast)
         await appending
-        # Of 16 MB: a batch and what was below the mark before it, for each of the two.
-        assert SIZE < most[0] < 2 * (64 * 1024 + 256 * 1024 + 2 * SIZE)
+        # Of 16 MB: a batch and what was below the mark before it, for each of the two. The slow one
+        # is over the mark: how far, depends on what the kernel took of its last batch.
+        assert 64 * 1024 < most[0] < 2 * (64 * 1024 + 256 * 1024 + 2 * SIZE)
     # When it reads again it gets everything, however late.
     slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
     await take_all(slow)
@@ -93,7 +94,7 @@ async def test_it_costs_as_little_when_it_reads_the_past(stomp: StompSide) -> No
     async with the_most_waiting(stomp) as most:
         wires = [await stalled(stomp, f"slow {number}") for number in range(5)]
         await stomp.until(lambda: all(session.full for session in stomp.sessions))
-        assert 5 * SIZE < most[0] < 5 * (64 * 1024 + 256 * 1024 + 2 * SIZE)
+        assert 5 * 64 * 1024 < most[0] < 5 * (64 * 1024 + 256 * 1024 + 2 * SIZE)
         assert stomp.store.statistics.deliveries < 5 * NUMBER / 2
     wires[0].writer.transport.resume_reading()  # type: ignore[attr-defined]
     await take_all(wires[0])
