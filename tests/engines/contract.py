@@ -256,6 +256,14 @@ class EngineContract(ABC):
         assert [type(outcome) for outcome in outcomes] == [Appended, EntityExists, Appended]
         assert engine.head == 2
 
+    async def test_several_appends_to_one_entity_are_done_in_their_order(
+        self, engine: Engine
+    ) -> None:
+        for number in range(10):  # spaces that are new, and have to be looked up first
+            appends = [creation(entity_id="a", space=f"new-{number}") for _ in range(5)]
+            outcomes = await engine.append_all(appends, atomic=False)
+            assert [type(outcome) for outcome in outcomes] == [Appended, *[EntityExists] * 4]
+
     async def test_atomic_appends_are_all_done_or_none(self, engine: Engine) -> None:
         outcomes = await engine.append_all(
             [creation(entity_id="a"), creation(entity_id="a"), creation(entity_id="b")],

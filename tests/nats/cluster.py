@@ -72,6 +72,10 @@ class NatsCluster:
         """Whether each node has all of these streams, but for what is under way."""
         return all(asyncio.run(self._is_whole(stream)) for stream in streams)
 
+    def forget(self, name: str) -> None:
+        """Delete the streams of a log: nodes that lead or follow one do so though it is idle."""
+        asyncio.run(self._forget(name))
+
     def logs(self) -> str:
         """Return the ends of what the nodes have logged."""
         return "\n".join(f"{node.name}:\n{node.log.read_text()[-3000:]}" for node in self.nodes)
@@ -141,6 +145,14 @@ class NatsCluster:
                     each["current"] and not each.get("offline") for each in replicas
                 )
         return False
+
+    async def _forget(self, name: str) -> None:
+        listed = await self._ask(self.servers[0], "$JS.API.STREAM.NAMES", b"")
+        assert listed is not None, self.logs()
+        for stream in listed.get("streams") or ():
+            if stream.startswith(f"{name}-"):
+                answer = await self._ask(self.servers[0], f"$JS.API.STREAM.DELETE.{stream}", b"")
+                assert answer is not None, self.logs()
 
     async def _ask(self, server: str, subject: str, body: bytes) -> _Answer | None:
         """Ask a node; None when it does not answer."""

@@ -22,9 +22,11 @@ def nats_cluster() -> Iterator[NatsCluster]:
 
 
 @pytest.fixture
-def nats_url(nats_cluster: NatsCluster) -> str:
+def nats_url(nats_cluster: NatsCluster) -> Iterator[str]:
     """An engine's URL, of a log that nobody else uses and that is not there yet."""
-    return nats_cluster.url_of(f"test-{next(_numbers)}")
+    name = f"test-{next(_numbers)}"
+    yield nats_cluster.url_of(name)
+    nats_cluster.forget(name)
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ time, what was stored as acknowledged does not come again, and appends go on.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.consumer import Consumer
-from tests.acceptance.order import check_order, missing
+from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.rest_client import Rest
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.several_servers import SeveralServers
@@ -23,7 +24,7 @@ from tests.torture.appender import Appender
 from tests.torture.attempts import ACCOUNT, CHANGED, MARKED, Ledger, Verdict
 from tests.torture.conftest import Begin
 from tests.torture.lane_judge import Journal, check_one_at_a_time, check_stored_stays
-from tests.torture.log_judge import LogJudge
+from tests.torture.log_judge import Logged, LogJudge
 from tests.torture.onlooker import Onlooker
 from tests.torture.run import Run
 from tests.torture.writer import Accounts, Writer
@@ -63,6 +64,7 @@ class Load:
         self.journal = Journal()
         self.onlooker = Onlooker(onlooker, _SUBSCRIBER)
         self._run = run
+        self._servers = servers.each
         accounts = Accounts()
         # JetStream keeps a snapshot behind the events that it came with, not in one step with
         # them: a kill between the two loses it, which is no loss, and which the judge doesn't know.
@@ -148,12 +150,16 @@ class Load:
         for event in judge.events:
             stored.setdefault(event.entity_id, []).append(event.id)
             logged.setdefault(event.swimlane, []).append(event.position)
-        wait_until(
-            lambda: not missing(self.journal.deliveries, stored),
-            "everything is delivered",
-            patience=_PATIENCE,
-            every=0.5,
-        )
+        try:
+            wait_until(
+                lambda: not missing(self.journal.deliveries, stored),
+                "everything is delivered",
+                patience=_PATIENCE,
+                every=0.5,
+            )
+        except AssertionError as error:
+            error.add_note(self._stalled(judge.events))
+            raise
         ends = {swimlane: positions[-1] for swimlane, positions in logged.items()}
         wait_until(
             lambda: all(
@@ -171,6 +177,29 @@ class Load:
             f"judged; {self.score}, {again} of them again in {rewinds} rewinds; "
             f"{len(self.onlooker.seen)} looks at storage"
         )
+
+    def _stalled(self, events: Sequence[Logged]) -> str:
+        """Return what did not come, and what each server says of it."""
+        delivered = set(self.journal.deliveries)
+        gone = [each for each in events if Delivery(each.entity_id, each.id) not in delivered]
+        lines = [
+            f"{self.score}; {len(gone)} of {len(events)} did not come; the first of each swimlane:"
+        ]
+        firsts = {each.swimlane: each for each in reversed(gone)}
+        lines += [f"  swimlane {number}: {firsts[number]}" for number in sorted(firsts)]
+        for server in self._servers:
+            with Rest(server.url) as rest:
+                subscription = f"/v1/spaces/{rest.space}/subscriptions/{_SUBSCRIBER}"
+                for path in ("/health/ready", subscription):
+                    try:
+                        answer = rest.http.get(path)
+                        lines.append(f"{server.url}{path}: {answer.status_code} {answer.text}")
+                    except httpx.TransportError as error:
+                        lines.append(f"{server.url}{path}: {error!r}")
+            lines.append(server.log[-4000:])
+        for consumer in self.consumers:
+            lines.append(f"a consumer: {consumer.failure!r}, {consumer.swimlanes}")
+        return "\n".join(lines)
 
 
 class Breaks:

@@ -105,7 +105,7 @@ class Writer:
         """Append to one entity."""
 
         async def run() -> Appended | EventuaryError:
-            [outcome] = await self._commit([append])
+            [outcome] = await self._commit(await self._items([append]))
             return outcome
 
         return self._begin(run(), [append])
@@ -113,14 +113,20 @@ class Writer:
     def append_all(
         self, appends: Sequence[Append], *, atomic: bool
     ) -> asyncio.Future[list[Appended | EventuaryError]]:
-        """Append to several entities: in one atomic step, or each for itself."""
+        """Append to several entities: in one atomic step, or each for itself.
+
+        Each for itself: those of one entity in the order in which they are given.
+        """
+
+        async def in_one_step() -> list[Appended | EventuaryError]:
+            return await self._commit(await self._items(appends))
 
         async def each_for_itself() -> list[Appended | EventuaryError]:
-            tasks = [asyncio.create_task(self._commit([append])) for append in appends]
-            return [outcome for [outcome] in await asyncio.gather(*tasks)]
+            # Each has its items before the next begins: then turns are had in the order of tasks.
+            tasks = [await self._begin_alone(append) for append in appends]
+            return await asyncio.gather(*tasks)
 
-        run = self._commit(appends) if atomic else each_for_itself()
-        return self._begin(run, appends)
+        return self._begin(in_one_step() if atomic else each_for_itself(), appends)
 
     async def stop(self) -> None:
         """Finish what is under way."""
@@ -168,17 +174,30 @@ class Writer:
                 self._complained = True
                 _log.warning("appends are answered 503: %s", outcome)
 
-    async def _commit(self, appends: Sequence[Append]) -> list[Appended | EventuaryError]:
-        """Append in one atomic step, or refuse."""
+    async def _begin_alone(self, append: Append) -> asyncio.Future[Appended | EventuaryError]:
+        """Begin one of several appends; returns when it waits for nothing but its turn."""
+
+        async def run(items: Sequence[Item]) -> Appended | EventuaryError:
+            try:
+                [outcome] = await self._commit(items)
+            except EventuaryError as error:
+                return error
+            return outcome
+
         try:
-            items = await self._items(appends)
-            known_to_others = sorted({item.subject for item in items if not item.is_new})
-            async with self._turns.of(known_to_others):
-                return await self._commit_in_turn(items)
+            items = await self._items([append])
         except EventuaryError as error:
-            if len(appends) == 1:
-                return [error]
-            raise
+            refused: asyncio.Future[Appended | EventuaryError]
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_result(error)
+            return refused
+        return asyncio.create_task(run(items))
+
+    async def _commit(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
+        """Append in one atomic step, or refuse."""
+        known_to_others = sorted({item.subject for item in items if not item.is_new})
+        async with self._turns.of(known_to_others):
+            return await self._commit_in_turn(items)
 
     async def _items(self, appends: Sequence[Append]) -> list[Item]:
         """Give ids and subjects, all of one partition. Raises BadRequest when they are not."""
