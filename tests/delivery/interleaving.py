@@ -40,6 +40,8 @@ steps = st.one_of(
     st.tuples(st.just("restart"), st.just(0), st.just(0)),
 )
 
+#: Besides these, where several servers share a storage.
+steps_of_servers = st.one_of(steps, st.tuples(st.just("lose"), st.integers(0, 1), st.just(0)))
 
 #: What becomes of the consumers when a script has been played.
 endings = st.sampled_from(["they go on", "others leave", "all leave"])
@@ -118,6 +120,10 @@ class World:
         self.pending.clear()
         await self.open()
 
+    def lose(self, server: int) -> None:
+        """A server has renewed its leases too late: it holds nothing, until it renews them."""
+        raise NotImplementedError
+
     async def finish(self, ending: str) -> None:
         """Let all be acknowledged, by those who are there or by others; nothing may be missing."""
         if ending == "all leave":
@@ -191,4 +197,6 @@ async def play_in(world: World, script: list[tuple[str, int, int]], ending: str)
             await consumer.flush()
         elif verb == "restart":
             await world.restart()
+        elif verb == "lose":
+            world.lose(number)
     await world.finish(ending)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.leasing import PostgresLeasing
-from tests.delivery.interleaving import POLICY, World, endings, play_in, steps
+from tests.delivery.interleaving import POLICY, World, endings, play_in, steps_of_servers
 from tests.postgres.process import PostgresProcess
 
 _schemas = itertools.count(1)
@@ -42,6 +42,11 @@ class WorldOfServers(World):
         for each in self._stores:
             await each.stop()
 
+    def lose(self, server: int) -> None:
+        tenancy = self._stores[server]._dispatcher.tenancy
+        assert tenancy is not None
+        tenancy._lose_all()
+
     async def finish(self, ending: str) -> None:
         for each in self._stores:  # a lag is that of the log as a server knows it
             await each.engine.newest_heads()
@@ -50,9 +55,10 @@ class WorldOfServers(World):
 
 @pytest.fixture(autouse=True)
 def _leases_that_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Longer than any machine is busy; swimlanes change hands in all other ways."""
+    """Longer than any machine is busy: they are lost when the script says so."""
     monkeypatch.setattr(PostgresLeasing, "lease_seconds", 60.0)
     monkeypatch.setattr("eventuary.delivery.tenancy._LOOK_EVERY", 0.02)
+    monkeypatch.setattr("eventuary.delivery.tenancy._RENEW_EVERY", 0.02)
 
 
 @settings(
@@ -60,7 +66,7 @@ def _leases_that_last(monkeypatch: pytest.MonkeyPatch) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.lists(steps, min_size=10, max_size=60), endings)
+@given(st.lists(steps_of_servers, min_size=10, max_size=60), endings)
 def test_no_interleaving_loses_or_disorders_events(
     postgres: PostgresProcess, script: list[tuple[str, int, int]], ending: str
 ) -> None:

@@ -360,6 +360,34 @@ async def test_what_is_not_renewed_in_time_is_delivered_by_others_and_not_here(
     assert stale.data == ["0"]
 
 
+async def test_what_was_lost_by_a_late_renewal_is_not_kept_from_others(
+    stores: list[EmbeddedEventStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the late server's in storage still, and by now more than its share."""
+    await subscribe(stores[0])
+    await shared_out(stores, 8, 0, 0)
+    keeper = stores[0]._dispatcher.tenancy
+    assert keeper is not None
+    renew = keeper._renew
+    is_late, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def late() -> None:
+        is_late.set()
+        await goes_on.wait()
+        await renew()
+
+    monkeypatch.setattr(keeper, "_renew", late)
+    await is_late.wait()
+    keeper._lose_all()
+    await subscribe(stores[1])
+    [other] = stores[1]._dispatcher.open_subscriptions()
+    assert other.tenure is not None
+    await until(lambda: other.tenure.announced, "the second is known")
+    assert held(stores[0]) == held(stores[1]) == set()
+    goes_on.set()
+    await shared_out(stores, 4, 4, 0)
+
+
 async def test_a_server_that_was_asleep_finds_out_before_it_delivers(
     stores: list[EmbeddedEventStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

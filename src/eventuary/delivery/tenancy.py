@@ -246,6 +246,7 @@ class Tenancy:
             await self._take(subscription, shared, more)
         elif more < 0:
             subscription.sharing.send_off(-more)
+        await self._return_unused(subscription, shared)
         for position, wish in shared.wishes.items():
             self._dispatcher.spawn(subscription.parking.fulfil(position, wish))
 
@@ -277,6 +278,27 @@ class Tenancy:
             return
         waits = subscription.policy.on_dead_letter is OnDeadLetter.WAIT
         tenure.gain(taken, [(each.swimlane, each.position) for each in records if waits])
+
+    async def _return_unused(
+        self, subscription: "Subscription", shared: SharedSubscription
+    ) -> None:
+        """Let others take what storage says is this server's, and is not known here.
+
+        It was lost here when a renewal came late, or its taking was not answered. It is taken
+        again if it is in this server's share; the rest nobody else could ever take.
+        """
+        tenure = subscription.tenure
+        if tenure is None:
+            return
+        unused = [
+            lease
+            for lease in shared.leases
+            if lease.holder == self._me
+            and lease.swimlane not in tenure.leases
+            and lease.swimlane not in tenure.going
+        ]
+        if unused:
+            await self._leasing.give_up(subscription.space, subscription.subscriber_id, unused)
 
     # ── Letting go ────────────────────────────────────────────────────────────────────────────
 
