@@ -381,8 +381,9 @@ async def test_what_was_lost_by_a_late_renewal_is_not_kept_from_others(
     keeper._lose_all()
     await subscribe(stores[1])
     [other] = stores[1]._dispatcher.open_subscriptions()
-    assert other.tenure is not None
-    await until(lambda: other.tenure.announced, "the second is known")
+    tenure = other.tenure
+    assert tenure is not None
+    await until(lambda: tenure.announced, "the second is known")
     assert held(stores[0]) == held(stores[1]) == set()
     goes_on.set()
     await shared_out(stores, 4, 4, 0)
