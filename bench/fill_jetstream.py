@@ -1,10 +1,10 @@
 """Events of entities that are long gone, straight into a log's stream: a store of some years.
 
-    python -m bench.fill_jetstream URL EVENTS FILE
+    python -m bench.fill_jetstream URL ENTITIES EVENTS FILE
 
 ``URL``: of a log to which a server of ours has appended an event, of one stream, and which nobody
-writes to. Five events an entity, spread over the whole stream; writes some of the entities' ids to
-FILE. Prints ``{"rate": events per second}``.
+writes to. So many events of each entity, spread over the whole stream; writes some of the entities'
+ids to FILE. Prints ``{"rate": events per second}``.
 """
 
 import asyncio
@@ -23,9 +23,6 @@ from eventuary.engines.jetstream.wire import Wire
 from eventuary.events import Append, NewEvent
 from eventuary.ids import IdGenerator
 
-#: Events of an entity.
-_EACH = 5
-
 #: Batches that are under way at once.
 _AT_ONCE = 8
 
@@ -35,14 +32,14 @@ _MOST_IDS = 20_000
 _Message = tuple[str, bytes, dict[str, str]]
 
 
-async def fill(url: str, entities: list[str], ids: IdGenerator) -> float:
-    """Publish the events of these."""
+async def fill(url: str, entities: list[str], each: int, ids: IdGenerator) -> float:
+    """Publish so many events of each of these."""
     address = read_address(url)
     [partition] = partitions_of(address.name, 1)
     event = NewEvent(EVENT_TYPE, DATA)
 
     def messages() -> Iterator[_Message]:
-        for _ in range(_EACH):
+        for _ in range(each):
             for entity_id in entities:
                 append = Append("default", ENTITY_TYPE, entity_id, None, [event])
                 subject = partition.subject("default", ENTITY_TYPE, entity_id)
@@ -54,19 +51,19 @@ async def fill(url: str, entities: list[str], ids: IdGenerator) -> float:
     began = time.perf_counter()
 
     async def publish() -> None:
-        while batch := [each for each, _ in zip(left, range(MOST_MESSAGES), strict=False)]:
+        while batch := [message for message, _ in zip(left, range(MOST_MESSAGES), strict=False)]:
             answer = await publish_batch(wire, batch)
             assert answer.error is None, answer.error
 
     await asyncio.gather(*(publish() for _ in range(_AT_ONCE)))
     seconds = time.perf_counter() - began
     await wire.close()
-    return len(entities) * _EACH / seconds
+    return len(entities) * each / seconds
 
 
 if __name__ == "__main__":
-    url, events, file = sys.argv[1:]
+    url, number, each, file = sys.argv[1:]
     ids = IdGenerator(1 << 40)
-    entities = [ids.next_id() for _ in range(int(events) // _EACH)]
+    entities = [ids.next_id() for _ in range(int(number))]
     Path(file).write_text("\n".join(entities[:: len(entities) // _MOST_IDS + 1]))
-    print(json.dumps({"rate": asyncio.run(fill(url, entities, ids))}))
+    print(json.dumps({"rate": asyncio.run(fill(url, entities, int(each), ids))}))

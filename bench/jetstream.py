@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _CLIENTS = 128
 
+#: Events of the log in which entities of more and of less events are found.
+_EVENTS_FOUND = 200_000
+
 
 def measure(directory: Path, effort: Effort) -> list[Row]:
     """Return the rows about JetStream."""
@@ -26,6 +29,8 @@ def measure(directory: Path, effort: Effort) -> list[Row]:
     try:
         cluster.start()
         rows = _measure_creates(directory, effort, cluster)
+        for each in (10, 1_000):
+            rows.append(_measure_finds(directory, effort, cluster, each))
         return [*rows, *_measure_full(directory, effort, cluster)]
     finally:
         cluster.remove()
@@ -64,6 +69,31 @@ def _measure_creates(directory: Path, effort: Effort, cluster: "NatsCluster") ->
     ]
 
 
+def _measure_finds(directory: Path, effort: Effort, cluster: "NatsCluster", each: int) -> Row:
+    """Measure finds of entities of so many events, beside the same bytes without a store."""
+    url, ids = cluster.url_of(f"of-{each}"), directory / "ids"
+    with server(directory, engine=url) as ours:
+        rate("load_http", ours.http, 1, 0.1, "create")  # the names of types
+    rate("fill_jetstream", url, _EVENTS_FOUND // each, each, ids)
+    clients = 64 if each < 100 else 16
+    found, fixed = list[float](), list[float]()
+    with server(directory, engine=url) as ours:
+        with HttpConnection(ours.http) as http:
+            answer = http.call(events.find(ids.read_text().split()[0]))
+        assert answer.count(b'"eventData"') == each
+        with ceiling(directory, answer) as bare:
+            for _ in range(effort.rounds):
+                found.append(rate("load_http", ours.http, clients, effort.seconds, "find", ids))
+                fixed.append(rate("load_http", bare, clients, effort.seconds, "fixed"))
+    return Row(
+        work=f"JetStream: find, {each:,} events among {_EVENTS_FOUND:,}, {clients} connections",
+        ours=found,
+        unit="finds/s",
+        beside="bare ASGI application, the same bytes",
+        theirs=fixed,
+    )
+
+
 def _measure_full(directory: Path, effort: Effort, cluster: "NatsCluster") -> list[Row]:
     """Measure a log of many events beside one of few, in turn, in the same cluster."""
     number = effort.stored_events * 3 // 5
@@ -73,9 +103,9 @@ def _measure_full(directory: Path, effort: Effort, cluster: "NatsCluster") -> li
         with server(directory, engine=url) as ours:
             rate("load_http", ours.http, 1, 0.1, "create")  # the names of types
     before = cluster.memory()
-    rate("fill_jetstream", full, number, ids)
+    rate("fill_jetstream", full, number // 5, 5, ids)
     grown = cluster.memory() - before
-    rate("fill_jetstream", few, 20_000, few_ids)
+    rate("fill_jetstream", few, 4_000, 5, few_ids)
     to_full, to_few, of_full, of_few = list[float](), list[float](), list[float](), list[float]()
     with server(directory, engine=full) as old, server(directory, engine=few) as new:
         with HttpConnection(old.http) as http:
