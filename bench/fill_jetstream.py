@@ -8,6 +8,7 @@ ids to FILE. Prints ``{"rate": events per second}``.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -51,7 +52,7 @@ async def fill(url: str, entities: list[str], each: int, ids: IdGenerator) -> fl
     began = time.perf_counter()
 
     async def publish() -> None:
-        while batch := [message for message, _ in zip(left, range(MOST_MESSAGES), strict=False)]:
+        while batch := list(itertools.islice(left, MOST_MESSAGES)):
             answer = await publish_batch(wire, batch)
             assert answer.error is None, answer.error
 
