@@ -20,6 +20,9 @@ _CLIENTS = 128
 #: Events of the log in which entities of more and of less events are found.
 _EVENTS_FOUND = 200_000
 
+#: Of these entities so many are read again and again.
+_HOT = 20
+
 
 def measure(directory: Path, effort: Effort) -> list[Row]:
     """Return the rows about JetStream."""
@@ -30,7 +33,7 @@ def measure(directory: Path, effort: Effort) -> list[Row]:
         cluster.start()
         rows = _measure_creates(directory, effort, cluster)
         for each in (10, 1_000):
-            rows.append(_measure_finds(directory, effort, cluster, each))
+            rows += _measure_finds(directory, effort, cluster, each)
         return [*rows, *_measure_full(directory, effort, cluster)]
     finally:
         cluster.remove()
@@ -69,29 +72,41 @@ def _measure_creates(directory: Path, effort: Effort, cluster: "NatsCluster") ->
     ]
 
 
-def _measure_finds(directory: Path, effort: Effort, cluster: "NatsCluster", each: int) -> Row:
-    """Measure finds of entities of so many events, beside the same bytes without a store."""
-    url, ids = cluster.url_of(f"of-{each}"), directory / "ids"
+def _measure_finds(directory: Path, effort: Effort, cluster: "NatsCluster", each: int) -> list[Row]:
+    """Measure finds of entities of so many events, of all of them and of a few that are hot."""
+    url, ids, hot = cluster.url_of(f"of-{each}"), directory / "ids", directory / "hot-ids"
     with server(directory, engine=url) as ours:
         rate("load_http", ours.http, 1, 0.1, "create")  # the names of types
     rate("fill_jetstream", url, _EVENTS_FOUND // each, each, ids)
+    hot.write_text("\n".join(ids.read_text().split()[:_HOT]))
     clients = 64 if each < 100 else 16
-    found, fixed = list[float](), list[float]()
+    found, again, fixed = list[float](), list[float](), list[float]()
     with server(directory, engine=url) as ours:
         with HttpConnection(ours.http) as http:
-            answer = http.call(events.find(ids.read_text().split()[0]))
-        assert answer.count(b'"eventData"') == each
+            for entity_id in hot.read_text().split():
+                answer = http.call(events.find(entity_id))
+                assert answer.count(b'"eventData"') == each
         with ceiling(directory, answer) as bare:
             for _ in range(effort.rounds):
+                again.append(rate("load_http", ours.http, clients, effort.seconds, "find", hot))
                 found.append(rate("load_http", ours.http, clients, effort.seconds, "find", ids))
                 fixed.append(rate("load_http", bare, clients, effort.seconds, "fixed"))
-    return Row(
-        work=f"JetStream: find, {each:,} events among {_EVENTS_FOUND:,}, {clients} connections",
-        ours=found,
-        unit="finds/s",
-        beside="bare ASGI application, the same bytes",
-        theirs=fixed,
+    work = (
+        f"JetStream: find, {each:,} events scattered over {_EVENTS_FOUND:,}, {clients} connections"
     )
+    return [
+        Row(
+            work=f"{work}, {which}",
+            ours=rates,
+            unit="finds/s",
+            beside="bare ASGI application, the same bytes",
+            theirs=fixed,
+        )
+        for which, rates in (
+            (f"any of {_EVENTS_FOUND // each:,} entities", found),
+            (f"{_HOT} that were read before", again),
+        )
+    ]
 
 
 def _measure_full(directory: Path, effort: Effort, cluster: "NatsCluster") -> list[Row]:

@@ -14,10 +14,12 @@ from eventuary.engines.jetstream.api import (
     Message,
     NotYet,
     Refused,
+    Stretch,
     begin_direct,
     direct_get,
     persevere,
 )
+from eventuary.engines.jetstream.histories import Histories, Placed
 from eventuary.engines.jetstream.messages import StoredEvent, decode
 from eventuary.engines.jetstream.newest import Newest
 from eventuary.engines.jetstream.places import Places
@@ -50,7 +52,7 @@ NOTHING = Known(0, "", tokens=frozenset())
 class History(msgspec.Struct, frozen=True):
     """An entity's events after a sequence, and the last of all."""
 
-    events: list[tuple[int, StoredEvent]]
+    events: list[Placed]
     last: Known
 
 
@@ -62,6 +64,7 @@ class Entities:
         self._places = places
         self._newest = newest
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._histories = Histories()
 
     def known(self, subject: str) -> Known | None:
         """Return what is remembered of an entity; it may be old."""
@@ -110,9 +113,25 @@ class Entities:
             raise ServiceUnavailable(f"storage: {error}") from error
         if found is None:
             return NOTHING
-        known = _known(found)
+        known = _known_of(found)
         self.note(subject, known)
         return known
+
+    async def _up_to(
+        self, sequence: int, read: Stretch, stream: str, subject: str
+    ) -> list[Message]:
+        """Return an entity's messages that were read, and those that follow, up to a sequence.
+
+        Raises Lost and Refused; NotYet: a replica has not got so far.
+        """
+        messages = read.messages
+        while read.pending and messages:
+            read = await direct_get(self._wire, stream, _page(subject, messages[-1].sequence + 1))
+            messages += read.messages
+        if not messages or messages[-1].sequence < sequence:
+            raise NotYet("a replica is behind")
+        # A replica may be ahead of the leader: what others can't read yet is not read here.
+        return [each for each in messages if each.sequence <= sequence]
 
     async def history(self, subject: str, after: int = 0) -> History:
         """Read an entity's events after a sequence, up to the last as of now."""
@@ -120,25 +139,27 @@ class Entities:
         stream, of_stream = partition.stream, self._newest[partition.number]
 
         async def attempt() -> History:
-            # Asked at once, on one connection: two questions cost one way there and back.
+            kept = self._histories.behind(subject, after)
+            start = kept[-1][0] if kept else after
             asking = await of_stream.begin(subject)
-            reading = await begin_direct(self._wire, stream, _page(subject, after + 1))
+            reading = None
+            if not kept:
+                # Asked at once, on one connection: two questions cost one way there and back.
+                reading = await begin_direct(self._wire, stream, _page(subject, start + 1))
             newest = await of_stream.answer(asking)
-            read = await reading
+            if kept and not _goes_on(kept, newest):
+                self._histories.forget(subject)
+                raise NotYet("events that were read before are not there")
             if newest is None:
                 return History([], NOTHING)
-            messages = read.messages
-            while read.pending and messages:
-                read = await direct_get(
-                    self._wire, stream, _page(subject, messages[-1].sequence + 1)
-                )
-                messages += read.messages
-            if newest.sequence > max(after, messages[-1].sequence if messages else 0):
-                raise NotYet("a replica is behind")
-            # A replica may be ahead of the leader: what others can't read yet is not read here.
-            there = [each for each in messages if each.sequence <= newest.sequence]
-            events = [(each.sequence, decode(each.data)) for each in there]
-            return History(events, _known(there[-1] if there else newest))
+            rest = []
+            if newest.sequence > start:
+                if reading is None:
+                    reading = await begin_direct(self._wire, stream, _page(subject, start + 1))
+                rest = await self._up_to(newest.sequence, await reading, stream, subject)
+            events = [*kept, *((each.sequence, decode(each.data)) for each in rest)]
+            self._histories.keep(subject, after, events)
+            return History(events, _known(*events[-1]) if events else _known_of(newest))
 
         try:
             history = await persevere(self._wire, attempt)
@@ -155,9 +176,20 @@ class Entities:
         return history
 
 
-def _known(message: Message) -> Known:
-    stored = decode(message.data)
-    return Known(message.sequence, stored.event_id, stored.doubtful)
+def _known(sequence: int, stored: StoredEvent) -> Known:
+    return Known(sequence, stored.event_id, stored.doubtful)
+
+
+def _known_of(message: Message) -> Known:
+    return _known(message.sequence, decode(message.data))
+
+
+def _goes_on(kept: Sequence[Placed], newest: Message | None) -> bool:
+    """Whether an entity's newest message is the last that is kept, or may follow it."""
+    sequence, stored = kept[-1]
+    if newest is None or newest.sequence < sequence:
+        return False
+    return newest.sequence > sequence or decode(newest.data).event_id == stored.event_id
 
 
 def _page(subject: str, start: int) -> dict[str, object]:

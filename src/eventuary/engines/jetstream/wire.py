@@ -38,11 +38,12 @@ _MOST_PENDING = 256 * 1024 * 1024
 #: Seconds between two looks for questions that were not answered in time.
 _SWEEP_EVERY = 0.1
 
-#: Seconds until a question without an answer is lost.
+#: Seconds until a question is lost to which no answer comes, or of many answers no further one.
 _TIMEOUT = 3.0
 
 #: Seconds until a question that any replica may answer is put to another besides: the first may be
-#: on a node that stands still, or was cut off, which the nodes do not notice for minutes.
+#: on a node that stands still, or was cut off, which the nodes do not notice for minutes. Each time
+#: twice as long, as it may have much to read: a few answer it at most.
 _ASK_ANOTHER_AFTER = 0.25
 
 Headers = Mapping[str, str]
@@ -52,9 +53,16 @@ class Lost(Exception):
     """No answer came: it is not known whether the question was heard."""
 
 
+class _Patience(msgspec.Struct, gc=False):
+    #: When a question is lost, to however many replicas it was put.
+    deadline: float
+    #: Seconds until it is put to another one.
+    pause: float = _ASK_ANOTHER_AFTER
+
+
 class _Question(msgspec.Struct, gc=False):
     future: asyncio.Future[Any]
-    deadline: float
+    patience: _Patience
     #: What has come so far, of a question with many answers; None: it has one.
     answers: list[Msg] | None
     #: Whether the answers are enough; None: the last of them is a status.
@@ -211,7 +219,7 @@ class Wire:
         future, reply = self._expect([])
         question = self._questions[reply.rpartition(".")[2]]
         question.again = (subject, payload)
-        question.again_at = self._loop.time() + _ASK_ANOTHER_AFTER
+        question.again_at = self._loop.time() + question.patience.pause
         await self.send(subject, payload, None, reply)
         return future
 
@@ -254,13 +262,13 @@ class Wire:
         self,
         answers: list[Msg] | None,
         is_enough: Callable[[list[Msg]], bool] | None = None,
-        patience: float = _TIMEOUT,
+        patience: float | None = None,
     ) -> tuple[asyncio.Future[Any], str]:
         self._number += 1
         token = str(self._number)
         future: asyncio.Future[Any] = self._loop.create_future()
-        deadline = self._loop.time() + patience
-        self._questions[token] = _Question(future, deadline, answers, is_enough)
+        until = _Patience(self._loop.time() + (_TIMEOUT if patience is None else patience))
+        self._questions[token] = _Question(future, until, answers, is_enough)
         return future, f"{self._inbox}.{token}"
 
     def _forget(self, reply: str) -> None:
@@ -281,6 +289,8 @@ class Wire:
             is_last = question.is_enough(question.answers)
         else:
             is_last = message.headers is not None and "Status" in message.headers
+            # Whoever reads much, far apart, takes long; but something comes.
+            question.patience.deadline = self._loop.time() + _TIMEOUT
         if is_last:
             del self._questions[token]
             if not question.future.done():
@@ -289,7 +299,7 @@ class Wire:
     def _sweep(self) -> None:
         now = self._loop.time()
         for token, question in list(self._questions.items()):
-            if question.deadline <= now:
+            if question.patience.deadline <= now:
                 del self._questions[token]
                 if question.is_enough is None:
                     self._lose(question, "no answer in time")
@@ -301,13 +311,14 @@ class Wire:
 
     def _ask_another(self, question: _Question, subject: str, payload: bytes) -> None:
         """Put a question once more, if nothing has come; whoever answers first has answered it."""
-        question.again_at += _ASK_ANOTHER_AFTER
+        question.patience.pause *= 2
+        question.again_at += question.patience.pause
         if question.answers or question.future.done():
             question.again = None
             return
         self._number += 1
         token = str(self._number)
-        self._questions[token] = _Question(question.future, question.deadline, [])
+        self._questions[token] = _Question(question.future, question.patience, [])
         asking = self._loop.create_task(self._say(subject, payload, f"{self._inbox}.{token}"))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
