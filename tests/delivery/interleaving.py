@@ -58,21 +58,22 @@ class World:
         self.acknowledged: set[int] = set()
         self.appended: list[str] = []
         self.versions: dict[str, str] = {}
-        self._store: EmbeddedEventStore
+        self.stores: list[EmbeddedEventStore] = []
 
     @property
     def store(self) -> EmbeddedEventStore:
         """The store, or one of those over the same database."""
-        return self._store
+        return self.stores[0]
 
     async def open(self) -> None:
         """Start what there is."""
-        self._store = EmbeddedEventStore(open_engine(f"sqlite:{self._path}"), policy=POLICY)
-        await self._store.start()
+        self.stores = [EmbeddedEventStore(open_engine(f"sqlite:{self._path}"), policy=POLICY)]
+        await self.store.start()
 
     async def close(self) -> None:
         """End what there is, in good order."""
-        await self._store.stop()
+        for each in self.stores:
+            await each.stop()
 
     async def append(self, entity: int, events: int, event_type: str = "E") -> None:
         entity_id = f"entity-{entity}"
@@ -122,7 +123,9 @@ class World:
 
     def lose(self, server: int) -> None:
         """A server has renewed its leases too late: it holds nothing, until it renews them."""
-        raise NotImplementedError
+        tenancy = self.stores[server]._dispatcher.tenancy
+        assert tenancy is not None, "nothing is leased where no storage is shared"
+        tenancy._lose_all()
 
     async def finish(self, ending: str) -> None:
         """Let all be acknowledged, by those who are there or by others; nothing may be missing."""

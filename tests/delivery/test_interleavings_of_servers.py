@@ -26,29 +26,19 @@ class WorldOfServers(World):
     def __init__(self, url: str) -> None:
         super().__init__(Path())
         self._url = url
-        self._stores: list[EmbeddedEventStore] = []
         self._turns = itertools.cycle((0, 1))
 
     @property
     def store(self) -> EmbeddedEventStore:
-        return self._stores[next(self._turns)]
+        return self.stores[next(self._turns)]
 
     async def open(self) -> None:
-        self._stores = [EmbeddedEventStore(open_engine(self._url), policy=POLICY) for _ in range(2)]
-        for each in self._stores:
+        self.stores = [EmbeddedEventStore(open_engine(self._url), policy=POLICY) for _ in range(2)]
+        for each in self.stores:
             await each.start()
 
-    async def close(self) -> None:
-        for each in self._stores:
-            await each.stop()
-
-    def lose(self, server: int) -> None:
-        tenancy = self._stores[server]._dispatcher.tenancy
-        assert tenancy is not None
-        tenancy._lose_all()
-
     async def finish(self, ending: str) -> None:
-        for each in self._stores:  # a lag is that of the log as a server knows it
+        for each in self.stores:  # a lag is that of the log as a server knows it
             await each.engine.newest_heads()
         await super().finish(ending)
 
