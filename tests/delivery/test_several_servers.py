@@ -5,87 +5,28 @@ outside is in tests/acceptance.
 """
 
 import asyncio
-import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from eventuary.delivery import tenancy
 from eventuary.delivery.consumer import Delivery
 from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.embedded import EmbeddedEventStore
-from eventuary.engines.engine import Lease, Leasing, SwimlanePosition
-from eventuary.engines.opening import open_engine
-from eventuary.engines.postgres.leasing import LEASE_SECONDS, PostgresLeasing
 from eventuary.errors import Conflict, NotFound
-from eventuary.events import NewEvent
+from tests.delivery.servers import (
+    SOON,
+    append,
+    held,
+    lease_seconds,
+    shared_out,
+    stores,
+    subscribe,
+    until,
+)
 from tests.event_store.recorder import Recorder
 
-SELECTION = {"T": ["E"]}
-
-#: Seconds within which what is changed on one server has reached the others.
-SOON = 10.0
-
-
-@pytest.fixture
-def lease_seconds() -> float:
-    """Longer than any machine is busy: only the tests of their end let leases end."""
-    return 60.0
-
-
-@pytest.fixture
-async def stores(
-    postgres_url: str, lease_seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[list[EmbeddedEventStore]]:
-    monkeypatch.setattr(PostgresLeasing, "lease_seconds", lease_seconds)
-    async with contextlib.AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(EmbeddedEventStore(open_engine(postgres_url)))
-            for _ in range(3)
-        ]
-
-
-async def subscribe(
-    store: EmbeddedEventStore,
-    recorder: Recorder | None = None,
-    policy: DeliveryPolicy | None = None,
-) -> Recorder:
-    recorder = recorder or Recorder()
-    recorder.consumer = await store.subscribe("s", "view", SELECTION, recorder, policy=policy)
-    return recorder
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(SOON):
-            while not condition():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {SOON:g} s: {what}") from None
-
-
-def held(store: EmbeddedEventStore) -> set[int]:
-    """The swimlanes that a store holds of the subscription."""
-    return {
-        number
-        for each in store._dispatcher.open_subscriptions()
-        if each.tenure is not None
-        for number in each.tenure.leases
-    }
-
-
-async def shared_out(stores: Sequence[EmbeddedEventStore], *shares: int) -> None:
-    await until(lambda: [len(held(each)) for each in stores] == list(shares), f"shares {shares}")
-    everything = [number for each in stores for number in held(each)]
-    assert sorted(everything) == sorted(set(everything))
-
-
-async def append(store: EmbeddedEventStore, number: int, entity: str, version: str | None) -> str:
-    event = [NewEvent("E", str(number))]
-    if version is None:
-        return (await store.create("s", "T", event, entity_id=entity)).entity_version
-    return (await store.append("s", "T", entity, version, event)).entity_version
+__all__ = ["lease_seconds", "stores"]
 
 
 class Judge:
@@ -331,126 +272,3 @@ async def test_a_dead_letter_halts_its_swimlane_wherever_it_moves(
     assert other.data == []
     await stores[2].subscriptions.replay("s", "view", refusing.events[0].offset)
     await until(lambda: other.data == ["0", "1"], "it goes on")
-
-
-# ── Leases that end ───────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("lease_seconds", [LEASE_SECONDS])
-async def test_what_is_not_renewed_in_time_is_delivered_by_others_and_not_here(
-    stores: list[EmbeddedEventStore],
-) -> None:
-    """A server that can't reach the database for long enough stops by its own clock."""
-    stale = await subscribe(stores[0], Recorder(acknowledging=False))
-    await shared_out(stores, 8, 0, 0)
-    await append(stores[1], 0, "e", None)
-    await stale.until_events(1)
-    other = await subscribe(stores[1])
-    keeper = stores[0]._dispatcher.tenancy
-    assert keeper is not None
-    for task in keeper._tasks:  # as if no renewal got through
-        task.cancel()
-    await shared_out(stores, 0, 8, 0)
-    await until(lambda: other.data == ["0"], "the other delivers it again")
-    assert stale.consumer is not None
-    late = stale.events[0]
-    assert not stale.consumer.acknowledge(late.swimlane, late.offset)
-    await append(stores[0], 1, "f", None)
-    await until(lambda: other.data == ["0", "1"], "the other delivers what follows")
-    assert stale.data == ["0"]
-
-
-async def test_what_was_lost_by_a_late_renewal_is_not_kept_from_others(
-    stores: list[EmbeddedEventStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is the late server's in storage still, and by now more than its share."""
-    await subscribe(stores[0])
-    await shared_out(stores, 8, 0, 0)
-    keeper = stores[0]._dispatcher.tenancy
-    assert keeper is not None
-    renew = keeper._renew
-    is_late, goes_on = asyncio.Event(), asyncio.Event()
-
-    async def late() -> None:
-        is_late.set()
-        await goes_on.wait()
-        await renew()
-
-    monkeypatch.setattr(keeper, "_renew", late)
-    await is_late.wait()
-    keeper._lose_all()
-    await subscribe(stores[1])
-    [other] = stores[1]._dispatcher.open_subscriptions()
-    tenure = other.tenure
-    assert tenure is not None
-    await until(lambda: tenure.announced, "the second is known")
-    assert held(stores[0]) == held(stores[1]) == set()
-    goes_on.set()
-    await shared_out(stores, 4, 4, 0)
-
-
-async def test_a_server_that_was_asleep_finds_out_before_it_delivers(
-    stores: list[EmbeddedEventStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its timers have not run yet: the clock is asked with each delivery and each answer."""
-    recorder = await subscribe(stores[0], Recorder(acknowledging=False))
-    await shared_out(stores, 8, 0, 0)
-    await append(stores[0], 0, "e", None)
-    await recorder.until_events(1)
-    now = tenancy._clock()
-    monkeypatch.setattr("eventuary.delivery.tenancy._clock", lambda: now + 600.0)
-    late = recorder.events[0]
-    assert recorder.consumer is not None
-    assert not recorder.consumer.acknowledge(late.swimlane, late.offset)
-    assert held(stores[0]) == set()
-
-
-async def test_what_is_held_no_more_is_not_stored(postgres_url: str) -> None:
-    """Should a stale server store a position or a dead letter all the same, nothing comes of it."""
-    stale, present = open_engine(postgres_url), open_engine(postgres_url)
-    await stale.start(lambda _: None)
-    await present.start(lambda _: None)
-    leases: list[Leasing] = []
-    for engine in (stale, present):
-        assert engine.leasing is not None
-        leases.append(engine.leasing)
-    store = EmbeddedEventStore(open_engine(postgres_url))
-    async with store:
-        recorder = await subscribe(store)
-        assert recorder.consumer is not None
-        await recorder.consumer.close()
-    await leases[0].renew()
-    [shared] = await leases[0].look([("s", "view")])
-    assert shared is not None
-    taken = await leases[0].take("s", "view", shared.leases)
-    assert [each.swimlane for each in sorted(taken, key=_swimlane)] == list(range(8))
-    # Held by the first: the second gets none of it, and can store nothing without a lease.
-    await leases[1].renew()
-    [seen] = await leases[1].look([("s", "view")])
-    assert seen is not None
-    assert await leases[1].take("s", "view", seen.leases) == []
-    await present.store_positions([SwimlanePosition("s", "view", 0, 5)])
-    await stale.store_positions([SwimlanePosition("s", "view", 1, 6, taken[1].epoch)])
-    assert await _positions(stale) == (0, 6, 0, 0, 0, 0, 0, 0)
-    # The first leaves; the second takes; the first still believes that it holds.
-    await leases[0].leave()
-    [seen] = await leases[1].look([("s", "view")])
-    assert seen is not None
-    assert {each.holder for each in seen.leases} == {None}
-    retaken = sorted(await leases[1].take("s", "view", seen.leases), key=_swimlane)
-    assert [each.position for each in retaken] == [0, 6, 0, 0, 0, 0, 0, 0]
-    await stale.store_positions([SwimlanePosition("s", "view", 1, 7, taken[1].epoch)])
-    await present.store_positions([SwimlanePosition("s", "view", 2, 8, retaken[2].epoch)])
-    assert await _positions(stale) == (0, 6, 8, 0, 0, 0, 0, 0)
-    assert await leases[1].renew() == await leases[1].renew()
-    await stale.stop()
-    await present.stop()
-
-
-def _swimlane(lease: Lease) -> int:
-    return lease.swimlane
-
-
-async def _positions(engine: object) -> tuple[int, ...]:
-    [record] = await engine.load_subscriptions("s", "view")  # type: ignore[attr-defined]
-    return tuple(record.positions)

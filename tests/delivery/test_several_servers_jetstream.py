@@ -12,13 +12,10 @@ import pytest
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.opening import open_engine
-from tests.delivery import test_several_servers as suite
+from tests.delivery import test_leases_that_end, test_several_servers
+from tests.delivery.servers import lease_seconds
 
-
-@pytest.fixture
-def lease_seconds() -> float:
-    """Longer than any machine is busy: only the tests of their end let leases end."""
-    return 60.0
+__all__ = ["lease_seconds"]
 
 
 @pytest.fixture
@@ -32,7 +29,6 @@ async def stores(
     postgres_url: str, lease_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[list[EmbeddedEventStore]]:
     monkeypatch.setattr(JetStreamLeasing, "lease_seconds", lease_seconds)
-    monkeypatch.setattr(suite, "PostgresLeasing", JetStreamLeasing)
     async with contextlib.AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(EmbeddedEventStore(open_engine(postgres_url)))
@@ -43,6 +39,7 @@ async def stores(
 globals().update(
     {
         name: test
+        for suite in (test_several_servers, test_leases_that_end)
         for name, test in vars(suite).items()
         if name.startswith("test_") and name != "test_a_reset_on_one_server_holds_on_all"
     }
