@@ -12,6 +12,7 @@ import pytest
 from eventuary import ServiceUnavailable, running
 from eventuary.testing import memory_store
 from eventuary.views.collection import DocumentUpdate
+from eventuary.views.generation import GenerationRetired
 from eventuary.views.mongodb import MongoDocuments
 from eventuary.views.view_event import ViewEvent
 from tests.mongodb.command_proxy import CommandProxy, Cut
@@ -98,6 +99,39 @@ async def test_any_command_may_be_cut(server: MongoProcess, name: str, heard: bo
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(cut_one(after)) for after in range(len(commands) + 1)]
     assert tasks[-1].result() == commands, "what is not cut"
+
+
+async def test_what_was_being_dropped_is_not_switched_to(
+    server: MongoProcess, name: str, directly: MongoDocuments
+) -> None:
+    """Wherever its process ends: it is as it was, or nobody gets it, and it is dropped later."""
+
+    async def is_there(after: int) -> bool:
+        view = f"ledger-{after}"
+        async with by_way_of_a_proxy(server, name, view) as (proxy, ledger):
+            await ledger.kept.open_live()
+            number = await ledger.kept.open_building()
+            await ledger.kept.apply(number, [ledger.event(1, Opened("b", "Ada"))])
+            proxy.cut = Cut(len(proxy.commands) + after, heard=True, for_good=True)
+            process = asyncio.create_task(ledger.kept.drop(number))
+            await asyncio.wait_for(proxy.was_cut.wait(), 30)
+            process.cancel()
+            await asyncio.wait({process})
+        seen = Ledger(directly, view)
+        try:
+            await seen.kept.switch(number)
+        except GenerationRetired:
+            await seen.kept.drop(number)
+            assert [each.number for each in await seen.kept.generations()] == [1]
+            return False
+        assert await seen.branch(number) == BranchDocument("b", 1)
+        assert await seen.account(number) is not None
+        return True
+
+    # The catalogue is read and written, the collections are listed, two are dropped.
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(is_there(after)) for after in range(5)]
+    assert [each.result() for each in tasks] == [True, False, False, False, False]
 
 
 @pytest.mark.torture

@@ -86,7 +86,8 @@ class KeptInMongo:
 
     async def drop(self, number: int) -> None:
         """Remove a generation."""
-        await self._generations.check_dead(number)
+        # Nobody switches to it from now on; interrupted, it is one that is to be dropped.
+        await self._generations.retire(number)
         await self._drop_collections(number)
         await self._generations.remove(number)
         # What a process has written that looked before it was struck off; whoever looks later

@@ -88,19 +88,31 @@ class MongoGenerations:
 
         await self._change(switched)
 
+    async def retire(self, number: int) -> None:
+        """Let a generation be neither fed nor switched to. Raises ValueError when it is live."""
+
+        async def retired(catalogue: _Catalogue) -> tuple[_Catalogue, None]:
+            found = catalogue.of(number)
+            if found is None or found.state is GenerationState.RETIRED:
+                return catalogue, None
+            if found.state is GenerationState.LIVE:
+                raise ValueError(f"generation {number} of view {self._view!r} is live")
+            retired = msgspec.structs.replace(found, state=GenerationState.RETIRED, since=_now())
+            changed = tuple(
+                retired if each.number == number else each for each in catalogue.generations
+            )
+            return _Catalogue(catalogue.made, changed), None
+
+        await self._change(retired)
+
     async def remove(self, number: int) -> None:
-        """Strike a generation off. Raises ValueError when it is live."""
+        """Strike a generation off that is retired, or not there."""
 
         async def removed(catalogue: _Catalogue) -> tuple[_Catalogue, None]:
-            self._check_dead(catalogue, number)
             left = tuple(each for each in catalogue.generations if each.number != number)
             return _Catalogue(catalogue.made, left), None
 
         await self._change(removed)
-
-    async def check_dead(self, number: int) -> None:
-        """Raise ValueError for a generation that is live."""
-        self._check_dead((await self._read())[0], number)
 
     async def check_fed(self, number: int) -> None:
         """Raise GenerationRetired for one that is not to be changed."""
@@ -115,11 +127,6 @@ class MongoGenerations:
         if found is None or found.state is GenerationState.RETIRED:
             raise GenerationRetired(self._view, number)
         return found
-
-    def _check_dead(self, catalogue: _Catalogue, number: int) -> None:
-        found = catalogue.of(number)
-        if found is not None and found.state is GenerationState.LIVE:
-            raise ValueError(f"generation {number} of view {self._view!r} is live")
 
     async def _read(self) -> tuple[_Catalogue, object]:
         """Return what is stored, and its revision; None: nothing is."""

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Integer,
     MetaData,
@@ -182,11 +183,22 @@ class SqlGenerations:
 
     def _lock(self, connection: Connection, number: int) -> None:
         """Let no other process change the generation before this transaction ends."""
-        row = (GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number)
-        connection.execute(update(GENERATIONS).where(*row).values(state=GENERATIONS.c.state))
-        state = connection.execute(select(GENERATIONS.c.state).where(*row)).scalar()
-        if state not in (GenerationState.LIVE, GenerationState.BUILDING):
+        if self._locked(connection, number) not in (GenerationState.LIVE, GenerationState.BUILDING):
             raise GenerationRetired(self._view, number)
+
+    def _locked(self, connection: Connection, number: int) -> str | None:
+        """Lock the row of a generation, and return what it says; None: there is no such row.
+
+        It is written, not only read: only that begins a transaction with SQLite's driver, which
+        would carry out the making and dropping of tables one by one without.
+        """
+        row = self._row(number)
+        connection.execute(update(GENERATIONS).where(*row).values(state=GENERATIONS.c.state))
+        state: str | None = connection.execute(select(GENERATIONS.c.state).where(*row)).scalar()
+        return state
+
+    def _row(self, number: int) -> tuple[ColumnElement[bool], ...]:
+        return (GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number)
 
     def _store(
         self, connection: Connection, number: int, before: dict[int, int], after: dict[int, int]
@@ -290,13 +302,14 @@ class SqlGenerations:
         )
 
     def _drop(self, connection: Connection, number: int) -> None:
-        row = connection.execute(
-            select(GENERATIONS.c.state).where(
-                GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number
-            )
-        ).scalar()
-        if row == GenerationState.LIVE:
+        state = self._locked(connection, number)
+        if state == GenerationState.LIVE:
             raise ValueError(f"generation {number} of view {self._view!r} is live")
+        if state in (None, _DROPPED):
+            return
+        # Where dropping a table ends the transaction (MySQL), this is what others see meanwhile:
+        # nobody switches to it, and whoever finds it drops the rest.
+        self._mark(connection, number, GenerationState.RETIRED)
         for table in self._tables(number):
             table.drop(connection, checkfirst=True)
         connection.execute(
@@ -304,10 +317,11 @@ class SqlGenerations:
                 POSITIONS.c.view_name == self._view, POSITIONS.c.generation == number
             )
         )
+        self._mark(connection, number, _DROPPED)
+
+    def _mark(self, connection: Connection, number: int, state: str) -> None:
         connection.execute(
-            update(GENERATIONS)
-            .where(GENERATIONS.c.view_name == self._view, GENERATIONS.c.generation == number)
-            .values(state=_DROPPED, since=_now())
+            update(GENERATIONS).where(*self._row(number)).values(state=state, since=_now())
         )
 
 

@@ -1,0 +1,128 @@
+"""What others see of a view in a SQL database, and do to it, while a generation is dropped."""
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from eventuary.views.generation import GenerationRetired, live
+from eventuary.views.sql import SqlDocuments
+from tests.postgres.fixtures import postgres
+from tests.postgres.process import PostgresProcess
+from tests.views.ledger import BranchDocument, Ledger, Opened
+
+__all__ = ["postgres"]  # a fixture, taken over as it is
+
+
+async def _filled(ledger: Ledger) -> int:
+    """Fill the live generation, and one that is being built; return the latter's number."""
+    for number in (await ledger.kept.open_live(), await ledger.kept.open_building()):
+        await ledger.kept.apply(number, [ledger.event(1, Opened("b", "Ada"))])
+    return number
+
+
+async def test_sqlite_shows_a_generation_as_a_whole(tmp_path: Path) -> None:
+    """Python's driver for it begins no transaction for what makes and drops tables."""
+    path = tmp_path / "views.db"
+    engine = create_engine(f"sqlite:///{path}")
+    ledger = Ledger(SqlDocuments(engine))
+    seen: list[tuple[int, int, int]] = []
+
+    def look(*_: object) -> None:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        (generations,), (positions,), (tables,) = (
+            connection.execute(f"SELECT count(*) FROM {what}").fetchone()
+            for what in (
+                "eventuary_view_generations WHERE state <> 'dropped'",
+                "eventuary_view_positions",
+                "sqlite_master WHERE type = 'table' AND name LIKE 'ledger/_%' ESCAPE '/'",
+            )
+        )
+        connection.close()
+        seen.append((generations, positions, tables))
+
+    number = await _filled(ledger)
+    event.listen(engine, "after_cursor_execute", look)
+    await ledger.kept.drop(number)
+    event.remove(engine, "after_cursor_execute", look)
+    assert len(seen) > 5, "it looked between the statements"
+    assert set(seen) == {(2, 2, 4)}
+    look()
+    assert seen[-1] == (1, 1, 2)
+    await ledger.kept.close()
+
+
+async def test_nobody_switches_to_what_is_being_dropped(postgres: PostgresProcess) -> None:
+    """Another rebuild may have caught up at this moment: what it switched to would be empty."""
+    dsn = postgres.url.replace("postgresql://", "postgresql+psycopg://")
+    engine = create_engine(dsn)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA views_that_are_dropped"))
+    engine.dispose()
+    url = f"{dsn}?options=-csearch_path%3Dviews_that_are_dropped"
+    engine = create_engine(url)
+    dropping = Ledger(SqlDocuments(engine))
+    outcomes: list[BaseException | None] = []
+
+    async def switch(number: int) -> None:
+        storage = SqlDocuments(f"{url}%20-clock_timeout%3D300")
+        try:
+            await Ledger(storage).kept.switch(number)
+        except (OperationalError, GenerationRetired) as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(None)
+        await storage.close()
+
+    def meanwhile(_: object, __: object, statement: str, *___: object) -> None:
+        if "DROP TABLE" in statement and not outcomes:
+            thread = threading.Thread(target=asyncio.run, args=(switch(number),))
+            thread.start()
+            thread.join(30)
+            assert not thread.is_alive()
+
+    number = await _filled(dropping)
+    event.listen(engine, "before_cursor_execute", meanwhile)
+    await dropping.kept.drop(number)
+    await switch(number)
+    waited, refused = outcomes
+    assert "lock timeout" in str(waited)
+    assert isinstance(refused, GenerationRetired)
+    still = live(await dropping.kept.generations())
+    assert still is not None
+    assert await dropping.branch(still.number) == BranchDocument("b", 1)
+    await dropping.kept.close()
+
+
+@pytest.mark.parametrize("after", [1, 2])
+async def test_a_database_that_cant_undo_it_shows_it_as_retired(tmp_path: Path, after: int) -> None:
+    """As MySQL, where dropping a table ends the transaction: what is left is dropped later."""
+    path = tmp_path / "views.db"
+    engine = create_engine(f"sqlite:///{path}")
+    ledger = Ledger(SqlDocuments(engine))
+    number = await _filled(ledger)
+    drops = 0
+
+    def end(connection: object, cursor: sqlite3.Cursor, statement: str, *_: object) -> None:
+        nonlocal drops
+        if "DROP TABLE" in statement:
+            cursor.connection.commit()
+            drops += 1
+            if drops == after:
+                raise RuntimeError("its process is killed")
+
+    event.listen(engine, "after_cursor_execute", end)
+    with pytest.raises(RuntimeError):
+        await ledger.kept.drop(number)
+    event.remove(engine, "after_cursor_execute", end)
+    assert drops == after
+    with pytest.raises(GenerationRetired):
+        await ledger.kept.switch(number)
+    assert [str(each.state) for each in await ledger.kept.generations()] == ["live", "retired"]
+    await ledger.kept.drop(number)
+    assert [str(each.state) for each in await ledger.kept.generations()] == ["live"]
+    await ledger.kept.close()
