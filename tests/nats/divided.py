@@ -83,18 +83,35 @@ class DividedCluster(NatsCluster):
         for proxy in self._between(self.nodes.index(node), server):
             proxy.stall()
 
+    def cut_off(self, node: Node) -> None:
+        """Let a node hear nothing of the others; the servers reach it as before."""
+        for proxy in self._routes_of(self.nodes.index(node)):
+            proxy.stall()
+
+    @property
+    def doors(self) -> list[Proxy]:
+        """By which servers come to nodes."""
+        return list(self._doors.values())
+
+    def node_behind(self, port: int) -> Node:
+        """Return the node to which a door of this port leads."""
+        return next(
+            self.nodes[node] for (_, node), door in self._doors.items() if door.port == port
+        )
+
     def mend(self) -> None:
         """Let all hear each other again."""
         for proxy in (*self._routes.values(), *self._doors.values()):
             proxy.flow()
 
     def _between(self, node: int, server: int) -> Iterator[Proxy]:
-        for (one, other), route in self._routes.items():
-            if (one == node) != (other == node):
-                yield route
+        yield from self._routes_of(node)
         for (one, other), door in self._doors.items():
             if (one == server) != (other == node):
                 yield door
+
+    def _routes_of(self, node: int) -> Iterator[Proxy]:
+        return (route for ends, route in self._routes.items() if node in ends)
 
     def _make_nodes(self, attempt: int) -> None:
         numbers = range(self._size)

@@ -43,6 +43,7 @@ from eventuary.engines.jetstream.api import Refused, persevere
 from eventuary.engines.jetstream.catalogue import Catalogue
 from eventuary.engines.jetstream.cells import Cells, Change
 from eventuary.engines.jetstream.entities import Entities
+from eventuary.engines.jetstream.isolation import Isolation, leads_most
 from eventuary.engines.jetstream.keys import JetStreamKeyStore
 from eventuary.engines.jetstream.leaders import Leaders
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
@@ -93,6 +94,7 @@ class JetStreamEngine:
         self._writer: Writer
         self._subscriptions: Subscriptions
         self._presence: Presence
+        self._isolation: Isolation
         self._tasks: set[asyncio.Task[Any]] = set()
         self.leasing: JetStreamLeasing
         self.keys = JetStreamKeyStore(address, self._subjects)
@@ -212,6 +214,8 @@ class JetStreamEngine:
             self.counts,
         )
         self.keys.use(self._cells)
+        names = [each.config.name for each in streams]
+        self._isolation = Isolation(wire, lambda: leads_most(wire, names))
 
     async def stop(self) -> None:
         """Finish what has begun, and close the connection."""
@@ -223,6 +227,7 @@ class JetStreamEngine:
         for publisher in self._publishers:
             await publisher.stop()
         await self._presence.go()
+        await self._isolation.stop()
         await self._leaders.stop()
         await self._wire.close()
 

@@ -6,6 +6,7 @@ import msgspec
 
 from eventuary.engines.jetstream.address import Address
 from eventuary.engines.jetstream.api import persevere
+from eventuary.engines.jetstream.isolation import Isolation
 from eventuary.engines.jetstream.leadership import Belief, Leadership
 from eventuary.engines.jetstream.raft_group import RaftGroup, account_of
 from eventuary.engines.jetstream.streams import StreamInfo
@@ -19,6 +20,7 @@ class Leaders:
         self._wire = wire
         self._address = address
         self._system: Wire | None = None
+        self._isolation: Isolation | None = None
         #: Of each partition.
         self.each: list[Leadership | Belief] = []
 
@@ -36,10 +38,16 @@ class Leaders:
             leadership = Leadership(RaftGroup(system, account, stream.cluster.raft_group))
             self.each.append(leadership)
             await leadership.start()
+        self._isolation = Isolation(system, self._hear_most)
 
     async def stop(self) -> None:
         """Know no more."""
+        if self._isolation is not None:
+            await self._isolation.stop()
         for leadership in self.each:
             await leadership.stop()
         if self._system is not None:
             await self._system.close()
+
+    async def _hear_most(self) -> bool:
+        return any(leadership.hears_most for leadership in self.each)

@@ -70,6 +70,9 @@ class Belief:
         self.tenure = Tenure(0)
         self.tenure.extend(math.inf)
 
+    #: Whether most nodes were heard when they were asked last: nobody is asked.
+    hears_most = True
+
     async def confirm(self, leader: str, since: str) -> None:
         """Take it for true."""
 
@@ -83,6 +86,8 @@ class Leadership:
     def __init__(self, group: RaftGroup) -> None:
         self._group = group
         self._tenure: Tenure | None = None
+        #: Whether most nodes were heard when they were asked last.
+        self.hears_most = False
         self._keeping: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
         self._begun = 0
@@ -131,6 +136,7 @@ class Leadership:
     async def _ask_all(self) -> None:
         asked = time.monotonic()
         views = await self._group.views(are_all)
+        self.hears_most = has_majority(views)
         found = quiet(views)
         if found is None:
             return

@@ -53,6 +53,8 @@ class _Configuration(msgspec.Struct, frozen=True):
 
 class _Replica(msgspec.Struct, frozen=True):
     name: str
+    #: Nanoseconds since the leader has heard from it; 0: it has not, since it leads.
+    active: int = 0
 
 
 class _Cluster(msgspec.Struct, frozen=True):
@@ -61,6 +63,11 @@ class _Cluster(msgspec.Struct, frozen=True):
     leader_since: str = ""
     raft_group: str = ""
     replicas: list[_Replica] = []
+
+    def hears_most(self, within: float) -> bool:
+        """Whether the leader, who says this, has heard from most nodes within so many seconds."""
+        heard = sum(0 < each.active < within * 1e9 for each in self.replicas)
+        return 1 + heard > (1 + len(self.replicas)) // 2
 
 
 class StreamInfo(msgspec.Struct, frozen=True):

@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
 from eventuary.engines.jetstream.address import Address
+from eventuary.engines.jetstream.client import ClusterClient
 from eventuary.errors import ConfigurationError, PayloadTooLarge, ServiceUnavailable
 from eventuary.seldom import Seldom
 
@@ -31,6 +31,9 @@ _MOST_PINGS = 2
 
 #: Seconds between two attempts to connect to the same node again.
 _RECONNECT_EVERY = 0.1
+
+#: Seconds in which what was said is sent before the connection is closed.
+_MOST_FLUSHING = 2
 
 #: Bytes that may wait to be sent.
 _MOST_PENDING = 256 * 1024 * 1024
@@ -72,21 +75,12 @@ class _Question(msgspec.Struct, gc=False):
     again_at: float = 0.0
 
 
-class _Client(Client):
-    """The client, with another parser of headers: half the time of a read of the log was theirs."""
-
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
-        return {name: value.strip() for name, colon, value in lines if colon}
-
-
 class Wire:
     """A connection that is made anew, to any node, whenever it breaks."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._client = _Client()
+        self._client = ClusterClient()
         self._loop: asyncio.AbstractEventLoop
         self._inbox = ""
         self._number = 0
@@ -101,6 +95,17 @@ class Wire:
     def most_payload(self) -> int:
         """Bytes of a message that the nodes take at most, its headers included."""
         return self._client.max_payload
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._connected.is_set()
+
+    @property
+    def node(self) -> str:
+        """The host and port of the node that it is connected to, for people."""
+        url = self._client.connected_url
+        return "no node" if url is None else url.netloc.rpartition("@")[2]
 
     async def open(self) -> None:
         """Connect to any node. Raises ConfigurationError."""
@@ -126,8 +131,7 @@ class Wire:
                 reconnected_cb=self._on_reconnected,
                 **login,
             )
-            # So long as there is none it is not tried for ever; one that was there comes again.
-            self._client.options["max_reconnect_attempts"] = -1
+            self._client.go_round()
             self._inbox = self._client.new_inbox()
             await self._client.subscribe(
                 f"{self._inbox}.*",
@@ -151,9 +155,10 @@ class Wire:
         self._lose_all()
         try:
             if self._client.is_connected:
-                await self._client.flush()
+                await self._client.flush(_MOST_FLUSHING)
         except (NatsError, OSError, TimeoutError):
             pass  # nobody waits for it any more
+        self._client.hang_up()
         await self._client.close()
 
     async def listen(self, subject: str, heard: Callable[[bytes], None]) -> None:
@@ -181,6 +186,10 @@ class Wire:
             await self._client.flush()  # the node knows of it
         except (NatsError, OSError, TimeoutError) as error:
             raise Lost(describe(error)) from error
+
+    async def leave(self) -> None:
+        """Go on with the next node. What was asked and not answered is lost."""
+        await self._client.force_reconnect()
 
     def when_back(self, call: Callable[[], None]) -> None:
         """Call it each time that the connection was made anew."""
