@@ -103,16 +103,11 @@ class Catalogue:
         if known is not None:
             return known
         subject = self._subjects.cell(SPACE, space)
-        found = await self._cells.get(subject)
-        if found is None:
-            try:
+        while (found := await self._cells.get(subject)) is None:
+            with suppress(Moved):
                 await self._cells.put(Change(subject, _encode(_SpaceCell(space, swimlanes)), 0))
-            except Moved:
-                found = await self._cells.get(subject)
-        if found is not None:
-            swimlanes = _decode_space(found.data).swimlanes
-        self._swimlanes[space] = swimlanes
-        return swimlanes
+        self._swimlanes[space] = _decode_space(found.data).swimlanes
+        return self._swimlanes[space]
 
     async def register(self, append: Append) -> None:
         """Register the names of an append that are new. Raises BadRequest when there is no room."""

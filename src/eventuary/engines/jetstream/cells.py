@@ -49,7 +49,11 @@ _T = TypeVar("_T")
 
 
 class Moved(Exception):
-    """The cell is not as it was expected: read it again."""
+    """The cell is not as it was expected: read it again.
+
+    Whoever says so may be a leader that was deposed, and the change be made (writer.py): what is
+    read then shows it.
+    """
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -4,6 +4,11 @@ Those of one entity take turns, as only one could be stored anyway; all others a
 together, which is what makes a cluster fast. An answer that got lost is no riddle: the same
 messages are published again under the same check, which holds if and only if nothing of the entity
 was stored meanwhile; if it does not, the entity's history tells whose it was.
+
+Only that they were stored can be believed. That they were not may be the answer of a leader that
+was deposed and does not know it yet: JetStream gives what is published to each node that takes
+itself for the leader, and the other one may have stored them. So nobody is told of a conflict
+before the history was searched for what was published.
 """
 
 import asyncio
@@ -64,11 +69,7 @@ _ENVELOPE = 2048
 
 
 class _Moved(Exception):
-    """The check has failed. ``lost``: an answer was lost before, so it may be by our own doing."""
-
-    def __init__(self, *, lost: bool) -> None:
-        super().__init__()
-        self.lost = lost
+    """The check has failed: by what others have stored, or by what was published here before."""
 
 
 class Writer:
@@ -233,19 +234,20 @@ class Writer:
         return Item(append, entity_id, subject)
 
     async def _commit_in_turn(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
-        certain = False
+        published: list[Plan] = []
         while True:
-            plan = await self._prepare(items, certain=certain)
+            plan = await self._prepare(items, certain=bool(published))
             if plan.refusals:
-                return plan.refused()
-            try:
-                last = await self._publish(plan.messages)
-            except _Moved as moved:
-                found = await self._find(plan) if moved.lost else None
-                if found is None:
-                    certain = True
+                stored = await self._find(published)
+                if stored is None:
+                    return plan.refused()
+                plan, last = stored
+            else:
+                published.append(plan)
+                try:
+                    last = await self._publish(plan.messages)
+                except _Moved:
                     continue
-                last = found
             await self._stored(plan, items, last)
             return list(plan.outcomes)
 
@@ -287,32 +289,30 @@ class Writer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE
         pause = _FIRST_PAUSE
-        lost = False
-        why = ""
+        sent = False
         while True:
             try:
                 await self._wire.is_there(max(0.0, deadline - loop.time()))
+                sent = True
                 answer = await self._send(messages)
             except ServiceUnavailable:
-                if not lost:
+                if not sent:
                     raise ServiceUnavailable(
                         "storage: no node can be reached; nothing was written"
                     ) from None
                 answer = PublishAnswer(error=ApiError(503, 0, "no node can be reached"))
             except Lost as error:
-                lost = True
                 answer = PublishAnswer(error=ApiError(503, 0, str(error)))
             if answer.error is None:
                 return answer.seq
-            why = answer.error.description
-            code = answer.error.err_code
-            if code == WRONG_LAST_SEQUENCE:
-                raise _Moved(lost=lost)
+            if answer.error.err_code == WRONG_LAST_SEQUENCE:
+                raise _Moved
             if not is_to_be_sent_again(answer.error):
                 raise ServiceUnavailable(f"storage: {Refused(answer.error)}")
             if loop.time() + pause > deadline:
-                what = "it is not known whether this was written" if lost else "nothing was written"
-                raise ServiceUnavailable(f"storage: {why}; {what}")
+                raise ServiceUnavailable(
+                    f"storage: {answer.error.description}; it is not known whether this was written"
+                )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -324,14 +324,20 @@ class Writer:
             self._wire, [(each.subject, each.payload, _check(each)) for each in messages]
         )
 
-    async def _find(self, plan: Plan) -> int | None:
-        """Return the sequence of a plan's last message, if it was stored after all."""
-        first = plan.messages[0]
+    async def _find(self, published: Sequence[Plan]) -> tuple[Plan, int] | None:
+        """Return the plan that was stored, and the sequence of its last message; None: none was.
+
+        Asked when the entity is known to have moved on, so that none of them can be any more.
+        """
+        if not published:
+            return None
+        first = published[0].messages[0]
         history = await self._entities.history(first.subject, first.expected or 0)
-        event_id = plan.outcomes[0].event_ids[0]
+        by_id = {plan.outcomes[0].event_ids[0]: plan for plan in published}
         for sequence, stored in history.events:
-            if stored.event_id == event_id:
-                return sequence + len(plan.messages) - 1
+            plan = by_id.get(stored.event_id)
+            if plan is not None:
+                return plan, sequence + len(plan.messages) - 1
         return None
 
     async def _stored(self, plan: Plan, items: Sequence[Item], last: int) -> None:

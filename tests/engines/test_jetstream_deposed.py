@@ -1,0 +1,140 @@
+"""What a leader says that was deposed and does not know it: that nothing was stored.
+
+JetStream gives what is published to each node that takes itself for the leader. Here the first to
+answer is such a one, by a wire that says what it would say; the other one has stored it.
+"""
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+from nats.aio.msg import Msg
+
+from eventuary.engines.engine import Engine
+from eventuary.engines.jetstream.api import SUBJECT_IN_PROCESS, WRONG_LAST_SEQUENCE
+from eventuary.engines.jetstream.batches import INCOMPLETE
+from eventuary.engines.jetstream.wire import Headers, Wire
+from eventuary.errors import DuplicateEvent, EntityExists, OptimisticLockError
+from eventuary.events import Append, Appended, NewEvent
+from tests.engines.contract import APPROVED, CREATED, ORDER, creation, update
+from tests.nats.engines import started
+
+TOKEN = "foreign-1"
+
+Make = Callable[[Appended], Append]
+
+
+class _Deposed(Wire):
+    """Answers what is published next with these errors, whatever becomes of it."""
+
+    refusals: list[int]
+
+    async def ask(self, subject: str, payload: bytes, headers: Headers | None = None) -> Msg:
+        answer = await super().ask(subject, payload, headers)
+        if ".ev." not in subject or subject.startswith("$JS") or not self.refusals:
+            return answer
+        error = {"code": 400, "err_code": self.refusals.pop(0), "description": "deposed"}
+        return Msg(self._client, "", data=msgspec.json.encode({"error": error}))
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the deposed leader will say."""
+    refusals: list[int] = []
+    monkeypatch.setattr(_Deposed, "refusals", refusals, raising=False)
+    monkeypatch.setattr("eventuary.engines.jetstream.engine.Wire", _Deposed)
+    return refusals
+
+
+@pytest.fixture
+async def engine(refusals: list[int], nats_url: str) -> AsyncIterator[Engine]:
+    async with started(nats_url) as engine:
+        yield engine
+
+
+async def _ids(engine: Engine, entity_id: str) -> list[str]:
+    entity = await engine.load("default", ORDER, entity_id, None)
+    return [event.id for event in entity.events]
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        [SUBJECT_IN_PROCESS],
+        [WRONG_LAST_SEQUENCE],
+        [INCOMPLETE, SUBJECT_IN_PROCESS],
+    ],
+    ids=lambda codes: " then ".join(map(str, codes)),
+)
+@pytest.mark.parametrize("events", [[APPROVED], [APPROVED] * 3], ids=["one", "a batch"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _, events: creation(*events),
+        lambda _, events: creation(*events, entity_id="chosen"),
+        lambda made, events: update(made, *events),
+        lambda made, events: update(made, *events, token=TOKEN),
+    ],
+    ids=["new", "chosen", "update", "trigger"],
+)
+async def test_what_was_stored_is_acknowledged(
+    engine: Engine,
+    refusals: list[int],
+    codes: list[int],
+    events: list[NewEvent],
+    make: Callable[[Appended, list[NewEvent]], Append],
+) -> None:
+    made = await engine.append(creation(CREATED))
+    refusals += codes
+    outcome = await engine.append(make(made, events))
+    assert not refusals
+    before = made.event_ids if outcome.entity_id == made.entity_id else []
+    assert await _ids(engine, outcome.entity_id) == [*before, *outcome.event_ids]
+    again = await engine.append(update(outcome, APPROVED))
+    assert await _ids(engine, outcome.entity_id) == [
+        *before,
+        *outcome.event_ids,
+        *again.event_ids,
+    ]
+    assert await engine.newest_heads() == (1 + len(events) + 1,)
+
+
+async def test_several_are_acknowledged_that_were_stored_in_one_step(
+    engine: Engine, refusals: list[int]
+) -> None:
+    made = await engine.append(creation(CREATED))
+    refusals.append(WRONG_LAST_SEQUENCE)
+    outcomes = await engine.append_all(
+        [update(made, APPROVED), creation(CREATED, CREATED, entity_id="other")], atomic=True
+    )
+    for outcome, before in zip(outcomes, (made.event_ids, []), strict=True):
+        assert isinstance(outcome, Appended)
+        assert await _ids(engine, outcome.entity_id) == [*before, *outcome.event_ids]
+
+
+@pytest.mark.parametrize(
+    ("make", "refusal"),
+    [
+        (lambda made: update(made, APPROVED), OptimisticLockError),
+        (lambda made: update(made, APPROVED, token=TOKEN), DuplicateEvent),
+        (lambda _: creation(entity_id="theirs"), EntityExists),
+    ],
+    ids=["version", "trigger", "existence"],
+)
+async def test_what_another_has_stored_is_not_taken_for_ours(
+    engine: Engine,
+    refusals: list[int],
+    nats_url: str,
+    make: Make,
+    refusal: type[Exception],
+) -> None:
+    made = await engine.append(creation(CREATED))
+    async with started(nats_url) as other:
+        await other.append(creation(CREATED, entity_id="theirs"))
+        theirs = await other.append(update(made, APPROVED, token=TOKEN))
+        refusals.append(SUBJECT_IN_PROCESS)
+        with pytest.raises(refusal):
+            await engine.append(make(made))
+    assert not refusals
+    assert await _ids(engine, made.entity_id) == [*made.event_ids, *theirs.event_ids]
+    assert len(await _ids(engine, "theirs")) == 1
