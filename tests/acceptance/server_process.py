@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from tests.acceptance.stomp_client import StompClient
+
 #: The console script that installation made.
 COMMAND = Path(sys.executable).with_name("eventuary")
 
@@ -113,6 +115,12 @@ class ServerProcess:
         self.http_port = int(match["http_port"])
         self.stomp_port = int(match["stomp_port"])
         return self
+
+    def connect(
+        self, *, receive_buffer: int | None = None, after: StompClient | None = None
+    ) -> StompClient:
+        """Return a new STOMP connection to it; ``after`` which, for servers that are several."""
+        return StompClient(self.stomp_port, receive_buffer=receive_buffer)
 
     def kill(self) -> None:
         """``kill -9``."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.acceptance.server_process import ServerProcess
+from tests.acceptance.stomp_client import StompClient, Taken
 
 _NUMBER = 3
 
@@ -41,6 +42,16 @@ class SeveralServers(ServerProcess):
     def stomp_port(self) -> int:  # type: ignore[override]  # nobody sets it
         """The STOMP port of the next one."""
         return next(self._turns).stomp_port
+
+    def connect(
+        self, *, receive_buffer: int | None = None, after: StompClient | None = None
+    ) -> StompClient:
+        """Return a new connection to the next one, which may get again what was taken.
+
+        Also by the connection that it comes after.
+        """
+        taken = set[Taken]() if after is None else after.taken
+        return StompClient(self.stomp_port, receive_buffer=receive_buffer, passing_over=taken)
 
     @property
     def log(self) -> str:

@@ -2,7 +2,7 @@
 
 from tests.acceptance.rest_client import Event, Rest
 from tests.acceptance.server_process import ServerProcess
-from tests.acceptance.stomp_client import StompClient, by_entity
+from tests.acceptance.stomp_client import by_entity
 from tests.acceptance.waiting import wait_until
 
 _END = "net.chrisrichardson.eventstore.subscriptions.EndOfCurrentEventsReachedEvent"
@@ -17,7 +17,7 @@ def test_past_and_coming_events_of_the_chosen_types(server: ServerProcess, rest:
         wanted[order.entity_id] = [order.event_ids[0], order.event_ids[2]]
         wanted[bill.entity_id] = [bill.event_ids[0]]
 
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         types = {"Order": ["Ordered", "Paid"], "Bill": ["Billed"]}
         client.subscribe("s4", types, space=rest.space)
         assert by_entity(client.take(75)) == wanted
@@ -41,7 +41,7 @@ def test_a_message_says_all_there_is_to_say(server: ServerProcess, rest: Rest) -
             "events": [{"eventType": "a.Ordered", "eventData": '{"a":\n1}', "metadata": "m:\\\n"}],
         },
     ).json()
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         destination = client.subscribe(
             "s4-message", {"net.example/Order": ["a.Ordered"]}, space=rest.space, name="mine"
         )
@@ -61,7 +61,7 @@ def test_a_message_says_all_there_is_to_say(server: ServerProcess, rest: Rest) -
 def test_the_event_token_makes_handling_idempotent(server: ServerProcess, rest: Rest) -> None:
     rest.create("Order", [Event("Ordered")])
     target = rest.create("Customer", [Event("Joined")])
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         client.subscribe("s4-token", {"Order": ["Ordered"]}, space=rest.space)
         token = client.take(1)[0].event_token
     rest.update(
@@ -77,7 +77,7 @@ def test_the_event_token_makes_handling_idempotent(server: ServerProcess, rest: 
 
 def test_from_the_end_only_what_comes(server: ServerProcess, rest: Rest) -> None:
     rest.create("Order", [Event("Ordered")])
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         client.subscribe(
             "s4-end", {"Order": ["Ordered"]}, space=rest.space, options={"readFrom": "END"}
         )
@@ -87,7 +87,7 @@ def test_from_the_end_only_what_comes(server: ServerProcess, rest: Rest) -> None
 
 def test_progress_is_told_when_asked_for(server: ServerProcess, rest: Rest) -> None:
     ids = {rest.create("Order", [Event("Ordered")]).event_ids[0] for _ in range(20)}
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         client.subscribe(
             "s4-progress",
             {"Order": ["Ordered"]},
@@ -109,13 +109,13 @@ def test_acknowledged_events_do_not_come_again(server: ServerProcess, rest: Rest
     types = {"Order": ["Ordered"]}
     for _ in range(10):
         rest.create("Order", [Event("Ordered")])
-    with StompClient(server.stomp_port) as client:
-        client.subscribe("s4-again", types, space=rest.space)
-        client.take(10)
-        client.settle()
+    with server.connect() as before:
+        before.subscribe("s4-again", types, space=rest.space)
+        before.take(10)
+        before.settle()
 
     coming = rest.create("Order", [Event("Ordered")])
-    with StompClient(server.stomp_port) as client:
+    with server.connect(after=before) as client:
         client.subscribe("s4-again", types, space=rest.space)
         assert [event.id for event in client.take(1)] == coming.event_ids
 
@@ -124,7 +124,7 @@ def test_a_refused_event_comes_again_before_its_successors(
     server: ServerProcess, rest: Rest
 ) -> None:
     created = rest.create("Order", [Event("Ordered"), Event("Paid"), Event("Sent")])
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         client.subscribe("s4-nack", {"Order": ["Ordered", "Paid", "Sent"]}, space=rest.space)
         first = client.next()
         client.nack(first)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from tests.acceptance.order import Delivery, check_order, missing
 from tests.acceptance.rest_client import Event, Rest
 from tests.acceptance.server_process import ServerProcess
-from tests.acceptance.stomp_client import ConnectionEnded, StompClient
+from tests.acceptance.stomp_client import ConnectionEnded
 from tests.acceptance.waiting import PATIENCE, wait_until
 
 _TYPES = {"Account": ["Changed"]}
@@ -22,7 +22,7 @@ class Consumer:
         self.count = 0
         self._record = record
         self._stop = threading.Event()
-        self._client = StompClient(server.stomp_port)
+        self._client = server.connect()
         self._client.subscribe("s6", _TYPES, space=space)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -132,11 +132,11 @@ def test_one_who_joins_gets_a_share(server: ServerProcess, rest: Rest) -> None:
 def test_what_a_dead_consumer_held_is_delivered_again(server: ServerProcess, rest: Rest) -> None:
     stored: dict[str, list[str]] = {}
     _append(rest, stored, 1)
-    with StompClient(server.stomp_port) as dying:
+    with server.connect() as dying:
         dying.subscribe("s6", _TYPES, space=rest.space)
         held = [dying.next() for _ in range(48)]
         dying.ack(held[0])
-    with StompClient(server.stomp_port) as heir:
+    with server.connect() as heir:
         heir.subscribe("s6", _TYPES, space=rest.space)
         acknowledged = held[0].event
         wanted = sum(map(len, stored.values())) - 1

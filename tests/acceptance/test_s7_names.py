@@ -2,13 +2,12 @@
 
 from tests.acceptance.rest_client import Event, Rest
 from tests.acceptance.server_process import ServerProcess
-from tests.acceptance.stomp_client import StompClient
 
 
 def test_each_gets_every_event(server: ServerProcess, rest: Rest) -> None:
     types = {"Order": ["Ordered"]}
     ids = [rest.create("Order", [Event("Ordered")]).event_ids[0] for _ in range(40)]
-    with StompClient(server.stomp_port) as one, StompClient(server.stomp_port) as other:
+    with server.connect() as one, server.connect() as other:
         one.subscribe("one", types, space=rest.space)
         other.subscribe("other", types, space=rest.space)
         ids += [rest.create("Order", [Event("Ordered")]).event_ids[0] for _ in range(40)]
@@ -21,7 +20,7 @@ def test_each_gets_every_event(server: ServerProcess, rest: Rest) -> None:
 
 def test_two_on_one_connection(server: ServerProcess, rest: Rest) -> None:
     types = {"Order": ["Ordered"]}
-    with StompClient(server.stomp_port) as client:
+    with server.connect() as client:
         client.subscribe("one", types, space=rest.space, name="1")
         client.subscribe("other", types, space=rest.space, name="2")
         created = rest.create("Order", [Event("Ordered")])
@@ -36,8 +35,8 @@ def test_two_on_one_connection(server: ServerProcess, rest: Rest) -> None:
 def test_a_slow_subscriber_slows_only_itself(server: ServerProcess, rest: Rest) -> None:
     types = {"Order": ["Ordered"]}
     with (
-        StompClient(server.stomp_port, receive_buffer=4096) as slow,
-        StompClient(server.stomp_port) as quick,
+        server.connect(receive_buffer=4096) as slow,
+        server.connect() as quick,
     ):
         slow.subscribe("slow", types, space=rest.space)
         quick.subscribe("quick", types, space=rest.space)

@@ -35,8 +35,8 @@ def test_subscriptions_of_the_same_name_are_two(server: ServerProcess, space: st
     with (
         Rest(server.url, space=f"{space}-a") as a,
         Rest(server.url, space=f"{space}-b") as b,
-        StompClient(server.stomp_port) as of_a,
-        StompClient(server.stomp_port) as of_b,
+        server.connect() as of_a,
+        server.connect() as of_b,
     ):
         of_a.subscribe("same", types, space=f"{space}-a")
         of_b.subscribe("same", types, space=f"{space}-b")
