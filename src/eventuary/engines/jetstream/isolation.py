@@ -47,16 +47,17 @@ class Isolation:
                 heard_at = looked_at
             elif clock() - heard_at >= _LEAVE_AFTER:
                 _log.warning(
-                    "nothing was heard of most nodes for %.0f s by way of the one at %s: going on "
-                    "with the next",
+                    "most nodes were not heard for %.0f s by way of %s: going on with the next",
                     clock() - heard_at, self._wire.node,
                 )  # fmt: skip
                 heard_at = clock()
                 await self._wire.leave()
 
     async def _hears_in_time(self) -> bool:
+        # Not by ``asyncio.wait_for``: before Python 3.12 that can swallow a cancellation.
         try:
-            return await asyncio.wait_for(self._hears(), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                return await self._hears()
         except TimeoutError:
             return False
 
