@@ -18,7 +18,7 @@ from eventuary.engines.postgres.address import Address
 from eventuary.engines.postgres.appending import Answer, Proposal, missing_names
 from eventuary.engines.postgres.catalogue import Catalogue
 from eventuary.engines.postgres.continuity import Continuity
-from eventuary.engines.postgres.database import LOST, Connection, is_lost, unavailable
+from eventuary.engines.postgres.database import LOST, Connection, describe, is_lost, unavailable
 from eventuary.engines.postgres.grouping import Single, Waiting, Work, appends_of
 from eventuary.engines.postgres.line import Line
 from eventuary.engines.postgres.membership import Membership
@@ -142,7 +142,7 @@ class Writer:
             except (*LOST, asyncpg.PostgresError) as error:
                 if is_lost(error, connection):
                     self._line.drop()
-                    self._complain(error)
+                    self._complain(describe(error))
                     await self._ask(group, proposal)
                     return
                 if getattr(error, "sqlstate", None) != _NOT_REGISTERED:
@@ -291,7 +291,7 @@ class Writer:
                 async with asyncio.timeout(_TIMEOUT):
                     return await self._membership.join(connection, proposal.first_events())
             except (*LOST, asyncpg.PostgresError) as error:
-                self._complain(error)
+                self._complain(describe(error))
                 self._line.drop()
                 await asyncio.sleep(_ASK_AGAIN_AFTER)
 
@@ -302,14 +302,14 @@ class Writer:
         self._refuse(group, unavailable(error))
 
     def _refuse(self, group: list[Work], error: ServiceUnavailable) -> None:
-        self._complain(error)
+        self._complain(str(error))
         self._answer(group, [[error] * len(appends_of(work)) for work in group], whole=error)
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, why: str) -> None:
         """Log a failure of the storage: the first, and then one in ten seconds."""
         if self._complaints.due() is not None:
             self._complained = True
-            _log.warning("appends are answered 503: %s", error)
+            _log.warning("appends are answered 503: %s", why)
 
     def _answer(
         self, group: list[Work], outcomes: _Outcomes, whole: EventuaryError | None = None
