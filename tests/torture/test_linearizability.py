@@ -1,8 +1,8 @@
 """Appends and reads of a few entities by clients of three servers, while a cluster's nodes fail.
 
-Nodes are killed, stand still, and are cut off together with a server. Whatever is answered: what
-was acknowledged is there, once, and each entity's history is linearizable. A minority acknowledges
-nothing, and soon reads nothing.
+Nodes are killed, stand still, and are cut off, alone or together with a server. Whatever is
+answered: what was acknowledged is there, once, and each entity's history is linearizable. A
+minority acknowledges nothing, and soon reads nothing.
 """
 
 import asyncio
@@ -149,3 +149,35 @@ async def test_a_leader_is_cut_off_with_a_server(world: World) -> None:
     seen = world.observations
     assert not [each for each in seen.acknowledged(cut, [0]) if each.returned < mended]
     assert not seen.answered(0, cut + ELECTION_TIMEOUT, mended)
+
+
+async def test_a_leader_is_cut_off_from_the_other_nodes(world: World) -> None:
+    """Servers stay connected to it at first, and it takes itself for the leader when it is back.
+
+    So two nodes answer what is published then: one of them does not store it, and says so first.
+    """
+    async with world.working():
+        for _ in range(3):
+            node = await world.find_leader()
+            world.cluster.cut_off(node)
+            cut = time.monotonic()
+            await until(
+                lambda: len(world.observations.acknowledged(cut)) >= _ENOUGH_MEANWHILE,  # noqa: B023
+                "another leads",
+            )
+            world.say_gap(cut)
+            world.cluster.mend()
+            await world.goes_on(time.monotonic(), 0, 1, 2)
+
+
+async def test_a_node_is_cut_off_from_the_others_for_long(world: World) -> None:
+    """No server stays with it."""
+    async with world.working():
+        world.cluster.cut_off(world.cluster.nodes[0])
+        cut = time.monotonic()
+        await world.goes_on(cut, 0, 1, 2, enough=_ENOUGH_MEANWHILE)
+        world.say_gap(cut)
+        await until(lambda: time.monotonic() > cut + 4 * ELECTION_TIMEOUT, "time passes")
+        await world.goes_on(time.monotonic(), 0, 1, 2)
+        world.cluster.mend()
+        await world.goes_on(time.monotonic(), 0, 1, 2)
