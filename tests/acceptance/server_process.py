@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.acceptance.stomp_client import StompClient
+from tests.ports import free_ports
 
 #: The console script that installation made.
 COMMAND = Path(sys.executable).with_name("eventuary")
@@ -34,8 +35,7 @@ class DidNotStart(Exception):
 class ServerProcess:
     """One server on one database, whatever number of processes that takes.
 
-    The first start takes free ports; each later one takes the same ports again, so that clients
-    that reconnect find it.
+    Each start takes the same ports, so that clients that reconnect find it.
     """
 
     def __init__(
@@ -46,8 +46,7 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.database = database or directory / "e.db"
-        self.http_port = 0
-        self.stomp_port = 0
+        self.http_port, self.stomp_port = free_ports(2)
         self.ready_line = ""
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}

@@ -25,7 +25,7 @@ from eventuary.tokens import event_token
 from tests.engines.contract import APPROVED, CREATED, ORDER, EngineContract, creation, update
 from tests.nats.cluster import NatsCluster
 from tests.nats.engines import started
-from tests.nats.ports import free_ports
+from tests.ports import free_ports
 
 
 class TestJetStreamEngine(EngineContract):

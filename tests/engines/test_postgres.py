@@ -13,7 +13,7 @@ from eventuary.engines.postgres.script import grants, migrations, schema_script
 from eventuary.errors import BadRequest, ConfigurationError, NotFound, OptimisticLockError
 from eventuary.events import Append, Appended, EventType, NewEvent
 from tests.engines.contract import APPROVED, ORDER, EngineContract, creation, update
-from tests.postgres.port import free_port
+from tests.ports import free_port
 from tests.postgres.process import PostgresProcess
 
 

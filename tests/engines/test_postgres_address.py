@@ -8,7 +8,7 @@ from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.address import Host, read_address
 from eventuary.engines.postgres.connecting import connect
 from eventuary.errors import ConfigurationError
-from tests.postgres.port import free_port
+from tests.ports import free_port
 from tests.postgres.process import PostgresProcess
 
 

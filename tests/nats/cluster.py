@@ -12,7 +12,7 @@ import nats
 import nats.errors
 
 from tests.nats.node import Node
-from tests.nats.ports import free_ports
+from tests.ports import free_ports
 
 #: What JetStream answers, as JSON.
 _Answer = dict[str, dict[str, Any]]
@@ -105,9 +105,9 @@ class NatsCluster:
         ]
 
     async def _becomes_ready(self, deadline: float) -> bool:
-        """Return True when JetStream answers; False when a node has ended, for want of a port."""
+        """Return True when JetStream answers; False when a node has failed, for want of a port."""
         while time.monotonic() < deadline:
-            if not all(node.is_running for node in self.nodes):
+            if any(node.has_failed for node in self.nodes):
                 return False
             if await self._is_ready():
                 return True

@@ -16,7 +16,7 @@ import nats.errors
 
 from tests.nats.cluster import NatsCluster
 from tests.nats.node import Node
-from tests.nats.ports import free_ports
+from tests.ports import free_ports
 from tests.torture.proxy import Proxy
 
 #: Seconds until a node that does not lead never will.

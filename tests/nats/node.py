@@ -93,6 +93,11 @@ class Node:
         """Whether its process is there."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended, or stays without what it can't do without, as a port."""
+        return not self.is_running or "[FTL]" in self.log.read_text()
+
     def memory(self) -> float:
         """Return how many MB (10⁶ bytes) it has resident."""
         assert self._process is not None

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.postgres.port import free_port
+from tests.ports import free_port
 
 with warnings.catch_warnings():
     # It says that there is no directory for a user's sockets; ours is a TCP port.
