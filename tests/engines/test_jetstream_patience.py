@@ -21,8 +21,9 @@ async def wire(nats_url: str) -> AsyncIterator[Wire]:
 
 
 @pytest.fixture
-async def replica(nats_url: str) -> AsyncIterator[Client]:
-    client = await nats.connect(list(read_address(nats_url).servers))
+async def replica(wire: Wire) -> AsyncIterator[Client]:
+    # At the same node: another one learns a moment later that somebody listens here.
+    client = await nats.connect(f"nats://{wire.node}")
     yield client
     await client.close()
 

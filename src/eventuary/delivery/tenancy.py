@@ -145,7 +145,10 @@ class Tenancy:
     async def _go_on_renewing(self) -> None:
         while True:
             if self._shared_ones():
-                await self._renew()
+                try:
+                    await self._renew()
+                except Exception:  # noqa: BLE001 - without it this server would deliver no more
+                    _log.exception("renewing this server's leases failed unexpectedly")
             await _wait(self._renewal_wanted, _RENEW_EVERY)
 
     async def _renew(self) -> None:

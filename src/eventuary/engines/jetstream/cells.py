@@ -123,8 +123,8 @@ class Cells:
     async def look(self, filters: Sequence[str]) -> dict[str, Message]:
         """Return cells by subject, all as of one moment, those of filters with wildcards too.
 
-        They are as new as this server's last change. When there are more than a thousand they are
-        of different moments.
+        They are as new as this server's last change, and its last look. When there are more than a
+        thousand they are of different moments.
         """
 
         async def attempt() -> dict[str, Message]:
@@ -138,6 +138,7 @@ class Cells:
                 messages += stretch.messages
             if stretch.through < self._written:
                 raise NotYet("a replica is behind")
+            self._written = stretch.through  # what was seen once is not unseen
             return {
                 each.subject: each
                 for each in sorted(messages, key=lambda message: message.sequence)
@@ -158,7 +159,7 @@ class Cells:
         """Look at nothing older than the stream is now; returns its last sequence."""
         newest = await self._do(lambda: last_sequence(self._wire, self._stream))
         self._written = max(self._written, newest)
-        return newest
+        return self._written
 
     async def count(self, subject_filter: str) -> int:
         """Count the cells of a subject with wildcards, as the stream's leader has them."""
@@ -189,10 +190,14 @@ class Cells:
             last_subject = listed.subjects[-1]
 
     async def forget(self, subject_filter: str) -> None:
-        """Delete all cells of a subject, which may have wildcards."""
-        await self._do(
-            lambda: call(self._wire, f"STREAM.PURGE.{self._stream}", {"filter": subject_filter})
-        )
+        """Delete all cells of a subject, which may have wildcards, as they are now.
+
+        What is made there later stays, though the request be delayed, or asked twice. Looks from
+        here see that they are gone.
+        """
+        body = {"filter": subject_filter, "seq": await self.catch_up() + 1}
+        await self._do(lambda: call(self._wire, f"STREAM.PURGE.{self._stream}", body))
+        await self.put(Change(self._origin, b"", None))
 
     async def _page_through(self, subject_filter: str) -> dict[str, Message]:
         found: dict[str, Message] = {}

@@ -2,6 +2,7 @@
 
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
+from nats.errors import Error
 
 
 class ClusterClient(Client):
@@ -31,6 +32,15 @@ class ClusterClient(Client):
     async def _attempt_reconnect(self) -> None:
         self.hang_up()
         await super()._attempt_reconnect()
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Connect anew, whatever a node complains of: the library would never come back."""
+        if not self.is_connected or "permissions violation" in err_msg.lower():
+            await super()._process_err(err_msg)
+            return
+        complaint = Error("nats: " + err_msg.strip("'"))
+        await self._error_cb(complaint)
+        await self._process_op_err(complaint)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

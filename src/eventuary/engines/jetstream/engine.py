@@ -95,6 +95,7 @@ class JetStreamEngine:
         self._subscriptions: Subscriptions
         self._presence: Presence
         self._isolation: Isolation
+        self._appends_before = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self.leasing: JetStreamLeasing
         self.keys = JetStreamKeyStore(address, self._subjects)
@@ -216,7 +217,7 @@ class JetStreamEngine:
         self.keys.use(self._cells)
         # Of many partitions one is enough to know; nothing goes on without the other stream.
         names = [streams[0].config.name, streams[-1].config.name]
-        self._isolation = Isolation(wire, lambda: leads_most(wire, names))
+        self._isolation = Isolation(wire, lambda: self._hears_most(names))
 
     async def stop(self) -> None:
         """Finish what has begun, and close the connection."""
@@ -373,6 +374,11 @@ class JetStreamEngine:
     async def _head_of(self, partition: Partition) -> int:
         wire = self._wire
         return await persevere(wire, lambda: last_sequence(wire, partition.stream))
+
+    async def _hears_most(self, streams: Sequence[str]) -> bool:
+        """Whether most nodes are heard: they are, as long as appends are stored."""
+        before, self._appends_before = self._appends_before, self.counts.appends
+        return self.counts.appends > before or await leads_most(self._wire, streams)
 
     def _run(self, job: Coroutine[Any, Any, _Result]) -> asyncio.Future[_Result]:
         """Begin a job at once; its caller may go away."""

@@ -92,13 +92,8 @@ class Entities:
         before = self._known.get(message.subject)
         if before is None or before.sequence >= message.sequence:
             return
-        tokens = before.tokens
-        if tokens is not None and stored.triggering_event_token is not None:
-            tokens |= {stored.triggering_event_token}
-        self.note(
-            message.subject,
-            Known(message.sequence, stored.event_id, stored.doubtful, tokens),
-        )
+        # Nobody knows what lies between: the log is not read without a gap here.
+        self.note(message.subject, Known(message.sequence, stored.event_id, stored.doubtful))
 
     async def last(self, subject: str) -> Known:
         """Return an entity's last event as of now."""

@@ -23,6 +23,7 @@ from eventuary.engines.engine import Lease, SharedSubscription
 from eventuary.engines.jetstream.cells import Cells, Change, Moved
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.subscriptions import Lane, Lanes, Subscriptions
+from eventuary.errors import ServiceUnavailable
 
 #: Seconds for which a renewal holds.
 LEASE_SECONDS = 3.0
@@ -62,7 +63,10 @@ class JetStreamLeasing:
                 self._renewal = await self._cells.put(Change(self._mine, self._name, self._renewal))
             except Moved:
                 self.number = await self._cells.number(self._subjects.cell("number"))
-                self._renewal = await self._cells.put(Change(self._mine, self._name, 0))
+                try:
+                    self._renewal = await self._cells.put(Change(self._mine, self._name, 0))
+                except Moved:  # by ourselves, and the answer was lost: the next renewal tells
+                    raise ServiceUnavailable("storage: it is not known who is here") from None
             await self._bury()
             return self.number
 

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from eventuary.errors import ServiceUnavailable
+
 
 class _Queue(msgspec.Struct, gc=False):
     lock: asyncio.Lock
@@ -23,8 +25,11 @@ class Turns:
         self._queues: dict[str, _Queue] = {}
 
     @asynccontextmanager
-    async def of(self, names: Sequence[str]) -> AsyncIterator[None]:
-        """Have the turn at all of these names, which are sorted: so nobody waits in a circle."""
+    async def of(self, names: Sequence[str], deadline: float) -> AsyncIterator[None]:
+        """Have the turn at all of these names, which are sorted: so nobody waits in a circle.
+
+        Raises ServiceUnavailable when it has not come by the deadline, a time of the loop's clock.
+        """
         had: list[_Queue] = []
         queues = []
         for name in names:
@@ -35,7 +40,7 @@ class Turns:
             queues.append(queue)
         try:
             for queue in queues:
-                await queue.lock.acquire()
+                await in_time(queue.lock, deadline)
                 had.append(queue)
             yield
         finally:
@@ -45,3 +50,15 @@ class Turns:
                 queue.users -= 1
                 if not queue.users:
                     del self._queues[name]
+
+
+async def in_time(place: asyncio.Lock | asyncio.Semaphore, deadline: float) -> None:
+    """Acquire what others may have. Raises ServiceUnavailable when the deadline passes first."""
+    if not place.locked():
+        await place.acquire()  # at once
+        return
+    try:
+        async with asyncio.timeout_at(deadline):
+            await place.acquire()
+    except TimeoutError:
+        raise ServiceUnavailable("storage: appends that came before are not done yet") from None

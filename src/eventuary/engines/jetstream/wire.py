@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError
 
 from eventuary.engines.jetstream.address import Address
 from eventuary.engines.jetstream.client import ClusterClient
@@ -48,6 +47,9 @@ _TIMEOUT = 3.0
 #: on a node that stands still, or was cut off, which the nodes do not notice for minutes. Each time
 #: twice as long, as it may have much to read: a few answer it at most.
 _ASK_ANOTHER_AFTER = 0.25
+
+#: Bytes around headers: a line that says what they are, and an empty one.
+_HEADERS_FRAME = len(b"NATS/1.0\r\n\r\n")
 
 Headers = Mapping[str, str]
 
@@ -206,8 +208,10 @@ class Wire:
     async def is_there(self, patience: float) -> None:
         """Return when the connection is there. Raises ServiceUnavailable after some seconds."""
         if not self._connected.is_set():
+            # Not by ``asyncio.wait_for``: before Python 3.12 that can swallow a cancellation.
             try:
-                await asyncio.wait_for(self._connected.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await self._connected.wait()
             except TimeoutError:
                 raise ServiceUnavailable("storage: no node can be reached") from None
 
@@ -255,14 +259,16 @@ class Wire:
         if not self._client.is_connected:
             self._forget(reply)
             raise Lost("not connected")
-        try:
-            await self._client.publish(subject, payload, reply, dict(headers) if headers else None)
-        except MaxPayloadError:
+        size = len(payload) + _size_of(headers)
+        if size > self.most_payload:
+            # A node that gets it ends the connection.
             self._forget(reply)
             raise PayloadTooLarge(
-                f"events: one of {len(payload)} bytes is over the cluster's limit max_payload of "
-                f"{self.most_payload} bytes"
-            ) from None
+                f"storage: {size} bytes, as they are stored, are over the cluster's limit "
+                f"max_payload of {self.most_payload} bytes"
+            )
+        try:
+            await self._client.publish(subject, payload, reply, dict(headers) if headers else None)
         except (NatsError, OSError) as error:
             self._forget(reply)
             raise Lost(describe(error)) from error
@@ -361,6 +367,14 @@ class Wire:
         more = self._complaints.due()
         if more is not None:
             _log.warning("the connection to the cluster: %s%s", describe(error), more)
+
+
+def _size_of(headers: Headers | None) -> int:
+    """Bytes of headers as they are sent, which count as payload."""
+    if not headers:
+        return 0
+    lines = (len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
+    return _HEADERS_FRAME + sum(lines)
 
 
 def status_of(message: Msg) -> str:

@@ -39,7 +39,7 @@ from eventuary.engines.jetstream.planning import Item, NewMessage, Plan, Planner
 from eventuary.engines.jetstream.publishing import Publisher
 from eventuary.engines.jetstream.server_ids import ServerIds
 from eventuary.engines.jetstream.snapshots import Snapshots
-from eventuary.engines.jetstream.turns import Turns
+from eventuary.engines.jetstream.turns import Turns, in_time
 from eventuary.engines.jetstream.wire import Lost, Wire
 from eventuary.errors import (
     BadRequest,
@@ -57,7 +57,7 @@ _log = logging.getLogger("eventuary.jetstream")
 #: Appends of one event that are under way at once.
 _MOST_SINGLE = 512
 
-#: Seconds for which an append is tried: a new leader is elected in less.
+#: Seconds for which an append waits and is tried: a new leader is elected in less.
 _PATIENCE = 15.0
 
 #: Seconds until an append is tried again, at first and at most.
@@ -106,7 +106,8 @@ class Writer:
         """Append to one entity."""
 
         async def run() -> Appended | EventuaryError:
-            [outcome] = await self._commit(await self._items([append]))
+            deadline = _deadline()
+            [outcome] = await self._commit(await self._items([append]), deadline)
             return outcome
 
         return self._begin(run(), [append])
@@ -120,11 +121,13 @@ class Writer:
         """
 
         async def in_one_step() -> list[Appended | EventuaryError]:
-            return await self._commit(await self._items(appends))
+            deadline = _deadline()
+            return await self._commit(await self._items(appends), deadline)
 
         async def each_for_itself() -> list[Appended | EventuaryError]:
+            deadline = _deadline()
             # Each has its items before the next begins: then turns are had in the order of tasks.
-            tasks = [await self._begin_alone(append) for append in appends]
+            tasks = [await self._begin_alone(append, deadline) for append in appends]
             return await asyncio.gather(*tasks)
 
         return self._begin(in_one_step() if atomic else each_for_itself(), appends)
@@ -175,12 +178,14 @@ class Writer:
                 self._complained = True
                 _log.warning("appends are answered 503: %s", outcome)
 
-    async def _begin_alone(self, append: Append) -> asyncio.Future[Appended | EventuaryError]:
+    async def _begin_alone(
+        self, append: Append, deadline: float
+    ) -> asyncio.Future[Appended | EventuaryError]:
         """Begin one of several appends; returns when it waits for nothing but its turn."""
 
         async def run(items: Sequence[Item]) -> Appended | EventuaryError:
             try:
-                [outcome] = await self._commit(items)
+                [outcome] = await self._commit(items, deadline)
             except EventuaryError as error:
                 return error
             return outcome
@@ -194,11 +199,18 @@ class Writer:
             return refused
         return asyncio.create_task(run(items))
 
-    async def _commit(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
+    async def _commit(
+        self, items: Sequence[Item], deadline: float
+    ) -> list[Appended | EventuaryError]:
         """Append in one atomic step, or refuse."""
         known_to_others = sorted({item.subject for item in items if not item.is_new})
-        async with self._turns.of(known_to_others):
-            return await self._commit_in_turn(items)
+        published: list[Plan] = []
+        try:
+            async with self._turns.of(known_to_others, deadline):
+                return await self._commit_in_turn(items, published, deadline)
+        except ServiceUnavailable as error:
+            known = "it is not known whether this" if published else "nothing"
+            raise ServiceUnavailable(f"{error}; {known} was written") from error
 
     async def _items(self, appends: Sequence[Append]) -> list[Item]:
         """Give ids and subjects, all of one partition. Raises BadRequest when they are not."""
@@ -233,8 +245,10 @@ class Writer:
         subject = self._places.subject(append.space, append.entity_type, entity_id)
         return Item(append, entity_id, subject)
 
-    async def _commit_in_turn(self, items: Sequence[Item]) -> list[Appended | EventuaryError]:
-        published: list[Plan] = []
+    async def _commit_in_turn(
+        self, items: Sequence[Item], published: list[Plan], deadline: float
+    ) -> list[Appended | EventuaryError]:
+        """``published`` gets the plans of which anything may be stored."""
         while True:
             plan = await self._prepare(items, certain=bool(published))
             if plan.refusals:
@@ -243,24 +257,22 @@ class Writer:
                     return plan.refused()
                 plan, last = stored
             else:
-                published.append(plan)
                 try:
-                    last = await self._publish(plan.messages)
+                    last = await self._publish(plan, published, deadline)
                 except _Moved:
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise ServiceUnavailable("storage: others were faster each time") from None
                     continue
             await self._stored(plan, items, last)
             return list(plan.outcomes)
 
     async def _prepare(self, items: Sequence[Item], *, certain: bool) -> Plan:
         """Return a plan, refused or ready to be published."""
-        try:
-            plan = await self._planner.plan(items, certain=certain)
-            if not plan.refusals:
-                self._check_sizes(plan)
-                for item in items:
-                    await self._catalogue.register(item.append)
-        except ServiceUnavailable as error:
-            raise ServiceUnavailable(f"{error}; nothing was written") from error
+        plan = await self._planner.plan(items, certain=certain)
+        if not plan.refusals:
+            self._check_sizes(plan)
+            for item in items:
+                await self._catalogue.register(item.append)
         return plan
 
     def _check_sizes(self, plan: Plan) -> None:
@@ -278,29 +290,28 @@ class Writer:
                     f"limit of {most} bytes (the cluster's max_payload less {_ENVELOPE})"
                 )
 
-    async def _publish(self, messages: Sequence[NewMessage]) -> int:
+    async def _publish(self, plan: Plan, published: list[Plan], deadline: float) -> int:
         """Publish; returns the sequence of the last. Raises _Moved, ServiceUnavailable."""
-        single = len(messages) == 1
-        number = self._places.partition_of(messages[0].subject).number
-        async with self._singles if single else self._batches[number]:
-            return await self._publish_until_told(messages)
+        single = len(plan.messages) == 1
+        number = self._places.partition_of(plan.messages[0].subject).number
+        places = self._singles if single else self._batches[number]
+        await in_time(places, deadline)
+        try:
+            return await self._publish_until_told(plan, published, deadline)
+        finally:
+            places.release()
 
-    async def _publish_until_told(self, messages: Sequence[NewMessage]) -> int:
+    async def _publish_until_told(self, plan: Plan, published: list[Plan], deadline: float) -> int:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE
         pause = _FIRST_PAUSE
-        sent = False
+        is_sent = False
         while True:
+            await self._wire.is_there(max(0.0, deadline - loop.time()))
+            if not is_sent:
+                is_sent = True
+                published.append(plan)
             try:
-                await self._wire.is_there(max(0.0, deadline - loop.time()))
-                sent = True
-                answer = await self._send(messages)
-            except ServiceUnavailable:
-                if not sent:
-                    raise ServiceUnavailable(
-                        "storage: no node can be reached; nothing was written"
-                    ) from None
-                answer = PublishAnswer(error=ApiError(503, 0, "no node can be reached"))
+                answer = await self._send(plan.messages)
             except Lost as error:
                 answer = PublishAnswer(error=ApiError(503, 0, str(error)))
             if answer.error is None:
@@ -310,9 +321,7 @@ class Writer:
             if not is_to_be_sent_again(answer.error):
                 raise ServiceUnavailable(f"storage: {Refused(answer.error)}")
             if loop.time() + pause > deadline:
-                raise ServiceUnavailable(
-                    f"storage: {answer.error.description}; it is not known whether this was written"
-                )
+                raise ServiceUnavailable(f"storage: {answer.error.description}")
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -386,6 +395,11 @@ class Writer:
                 )
                 position += partition.count
         return events
+
+
+def _deadline() -> float:
+    """Until when an append that comes now is tried, by the loop's clock."""
+    return asyncio.get_running_loop().time() + _PATIENCE
 
 
 def _check(message: NewMessage) -> dict[str, str]:
