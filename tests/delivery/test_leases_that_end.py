@@ -68,6 +68,28 @@ async def test_what_was_lost_by_a_late_renewal_is_not_kept_from_others(
     await shared_out(stores, 4, 4, 0)
 
 
+async def test_renewing_goes_on_after_what_nobody_has_foreseen(
+    stores: list[EmbeddedEventStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without it the server would deliver nothing any more, and not say so."""
+    leasing = stores[0].engine.leasing
+    assert leasing is not None
+    renew, failures = leasing.renew, [RuntimeError("nobody has foreseen it")]
+
+    def failing() -> asyncio.Future[int]:
+        if failures:
+            raise failures.pop()
+        return renew()
+
+    monkeypatch.setattr(leasing, "renew", failing)
+    await subscribe(stores[0])
+    await shared_out(stores, 8, 0, 0)
+    assert not failures
+    assert "renewing this server's leases failed unexpectedly" in caplog.text
+
+
 async def test_a_server_that_was_asleep_finds_out_before_it_delivers(
     stores: list[EmbeddedEventStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The JetStream engine: the contract, and what is its own: batches, names, addresses, triggers."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -132,6 +133,34 @@ async def test_what_is_larger_than_a_message_is_refused(engine: Engine) -> None:
 
 
 # ── Triggers ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_snapshot_that_is_larger_than_a_message_is_refused(engine: Engine) -> None:
+    """With its headers, which the client's own check leaves out: the node would hang up."""
+    made = await engine.append(creation(entity_id="e"))
+    wire = engine._wire  # type: ignore[attr-defined]  # JetStream's own
+    returns: list[None] = []
+    wire.when_back(lambda: returns.append(None))
+    for left_out in range(32, 144, 16):
+        snapshot = NewSnapshot("S", "x" * (wire.most_payload - left_out))
+        with contextlib.suppress(PayloadTooLarge):
+            await engine.store_snapshot("default", ORDER, "e", made.entity_version, snapshot)
+    with pytest.raises(PayloadTooLarge, match="over the cluster's limit max_payload of 8388608"):
+        await engine.store_snapshot(
+            "default", ORDER, "e", made.entity_version, NewSnapshot("S", "x" * wire.most_payload)
+        )
+    assert not returns, "the connection was never lost"
+
+
+async def test_a_node_that_complains_is_connected_to_anew(engine: Engine) -> None:
+    """As of what is too large; the library would take it for the end of all."""
+    wire = engine._wire  # type: ignore[attr-defined]  # JetStream's own
+    is_back = asyncio.Event()
+    wire.when_back(is_back.set)
+    too_large = b"x" * wire.most_payload
+    await wire._client.publish("nowhere", too_large, headers={"with": "a header"})
+    await asyncio.wait_for(is_back.wait(), 20)
+    await engine.append(creation())
 
 
 async def test_a_trigger_is_known_to_a_server_that_has_not_seen_it(nats_url: str) -> None:

@@ -11,10 +11,13 @@ import pytest
 from nats.aio.msg import Msg
 
 from eventuary.engines.engine import Engine
+from eventuary.engines.jetstream.address import read_address
 from eventuary.engines.jetstream.api import SUBJECT_IN_PROCESS, WRONG_LAST_SEQUENCE
 from eventuary.engines.jetstream.batches import INCOMPLETE
+from eventuary.engines.jetstream.cells import Cells, Change
+from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.wire import Headers, Wire
-from eventuary.errors import DuplicateEvent, EntityExists, OptimisticLockError
+from eventuary.errors import DuplicateEvent, EntityExists, OptimisticLockError, ServiceUnavailable
 from eventuary.events import Append, Appended, NewEvent
 from tests.engines.contract import APPROVED, CREATED, ORDER, creation, update
 from tests.nats.engines import started
@@ -138,3 +141,49 @@ async def test_what_another_has_stored_is_not_taken_for_ours(
     assert not refusals
     assert await _ids(engine, made.entity_id) == [*made.event_ids, *theirs.event_ids]
     assert len(await _ids(engine, "theirs")) == 1
+
+
+@pytest.mark.parametrize("code", [SUBJECT_IN_PROCESS, WRONG_LAST_SEQUENCE])
+async def test_what_may_be_stored_is_not_said_to_be_not(
+    engine: Engine, refusals: list[int], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can be asked what has become of it: whoever appends anew may do it twice."""
+
+    async def nobody(*_: object) -> None:
+        raise ServiceUnavailable("storage: nobody leads")
+
+    refusals.append(code)
+    monkeypatch.setattr("eventuary.engines.jetstream.entities.Entities.last", nobody)
+    with pytest.raises(ServiceUnavailable, match="nobody leads; it is not known whether this was"):
+        await engine.append(creation(CREATED, entity_id="one"))
+
+
+async def test_a_request_to_forget_that_comes_late_does_no_harm(nats_url: str) -> None:
+    """It waited at a node that stood still; it was asked again, and the cell made anew."""
+
+    purges: list[tuple[str, bytes]] = []
+
+    class Recording(Wire):
+        async def ask(self, subject: str, payload: bytes, headers: Headers | None = None) -> Msg:
+            if ".PURGE." in subject:
+                purges.append((subject, payload))
+            return await super().ask(subject, payload, headers)
+
+    async with started(nats_url):
+        address = read_address(nats_url)
+        wire = Recording(address)
+        await wire.open()
+        cells = Cells(wire, Subjects(address.name))
+        await cells.prepare()
+        cell = Subjects(address.name).cell("one")
+        await cells.put(Change(cell, b"before", 0))
+        await cells.forget(cell)
+        assert await cells.get(cell) is None
+        assert await cells.look([cell]) == {}
+        await cells.put(Change(cell, b"anew", 0))
+        for purge in purges.copy():  # asked again, they are recorded again
+            await wire.ask(*purge)
+        found = await cells.get(cell)
+        assert found is not None
+        assert found.data == b"anew"
+        await wire.close()

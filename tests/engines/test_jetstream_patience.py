@@ -32,11 +32,11 @@ async def test_an_answer_that_goes_on_coming_is_waited_for(
     wire: Wire, replica: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An entity's events may lie far apart: whoever reads a large log for them takes its time."""
-    monkeypatch.setattr("eventuary.engines.jetstream.wire._TIMEOUT", 1.0)
+    monkeypatch.setattr("eventuary.engines.jetstream.wire._TIMEOUT", 2.0)
 
     async def answer(message: Msg) -> None:
         for number in range(5):
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.6)
             await replica.publish(message.reply, str(number).encode())
         await replica.publish(message.reply, b"", headers={"Status": "204"})
 

@@ -8,7 +8,7 @@ import pytest
 
 from eventuary.engines.engine import Committed, Engine, LogQuery
 from eventuary.engines.opening import open_engine
-from eventuary.errors import Conflict, EntityExists, OptimisticLockError
+from eventuary.errors import Conflict, DuplicateEvent, EntityExists, OptimisticLockError
 from eventuary.events import Append, Appended, EventType, LogEvent, NewEvent, NewSnapshot
 from tests.engines.contract import CREATED, ORDER, creation, update
 from tests.engines.waiting import DEADLINE, reached
@@ -44,6 +44,22 @@ async def test_servers_that_start_at_once_make_one_log(nats_url: str) -> None:
     await asyncio.gather(*(engine.append(creation()) for engine in engines))
     assert (await engines[0].newest_heads())[0] == 4
     await asyncio.gather(*(engine.stop() for engine in engines))
+
+
+async def test_what_a_server_has_read_says_nothing_of_what_it_has_not(nats_url: str) -> None:
+    """It made the entity, and then reads the last event of it alone: a trigger lies between."""
+    one = open_engine(nats_url)
+    await one.start(lambda _: None, lambda _: False)  # nobody wants what others append
+    async with started(nats_url) as other:
+        made = await one.append(creation(entity_id="e"))
+        triggered = await other.append(update(made, token="foreign"))
+        last = await other.append(update(triggered))
+    assert await one.newest_heads() == (3,)
+    page = await one.read_log(LogQuery("default", 2))
+    assert [event.event_id for event in page.events] == last.event_ids
+    with pytest.raises(DuplicateEvent):
+        await one.append(update(last, token="foreign"))
+    await one.stop()
 
 
 async def test_all_are_told_one_log_without_gap_or_repeat(servers: Told) -> None:
