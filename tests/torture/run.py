@@ -28,7 +28,9 @@ class Run:
         self.hint = f"{SEED_VARIABLE}={self.seed}"
         self.chance = random.Random(f"{self.seed}/{name}")
         self._name = name
-        self._seconds = seconds * float(os.environ.get(SHARE_VARIABLE) or 1)
+        #: Which part of its usual length it has.
+        self.share = float(os.environ.get(SHARE_VARIABLE) or 1)
+        self._seconds = seconds * self.share
         self._began = time.monotonic()
         self._silent_until = 0.0
         self.say(f"{self._seconds:.0f} s, {self.hint} gives this run again")

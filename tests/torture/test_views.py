@@ -21,7 +21,7 @@ import pytest
 from eventuary.views.generation import live
 from tests.acceptance.conftest import Start
 from tests.torture.conftest import Begin
-from tests.torture.ledger_judge import Happened, judge_mongodb, judge_sqlite
+from tests.torture.ledger_judge import Happened, Judged, judge_mongodb, judge_sqlite
 from tests.torture.ledger_process import VARIABLE, storage_at
 from tests.torture.run import Run
 from tests.views.ledger import Ledger
@@ -161,11 +161,12 @@ def test_views(
     else:
         storage = request.getfixturevalue("mongodb_database")
     read_log = _log_reader(server.url)
+    judged: Judged = {}
 
     def judge() -> dict[int, int]:
         if kind == "mongodb":
-            return judge_mongodb(storage, read_log)
-        return judge_sqlite(path, read_log)
+            return judge_mongodb(storage, read_log, judged)
+        return judge_sqlite(path, read_log, judged)
 
     feeder = ("tests.torture.ledger_process", "{store}")
     rebuilder = (
@@ -179,9 +180,9 @@ def test_views(
     asyncio.run(_open(storage))
     writer = _Writer(server.url, run)
     writer.start()
-    kills = 0
+    kills, wanted = 0, _KILLS * run.share
     try:
-        while kills < _KILLS and not run.over:
+        while kills < wanted and not run.over:
             for each in victims:
                 each.start()
             time.sleep(run.chance.expovariate(1 / 0.6))
@@ -189,7 +190,7 @@ def test_views(
             held = judge()
             if run.quiet:
                 run.say(f"{kills} kills, {writer.written} events, by generation: {held}")
-        assert kills >= _KILLS, f"{kills} kills in {run.elapsed:.0f} s"
+        assert kills >= wanted, f"{kills} kills in {run.elapsed:.0f} s"
         writer.stop()
         for each in victims:
             each.start()
