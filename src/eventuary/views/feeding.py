@@ -233,6 +233,10 @@ class RunningView(Generic[_U]):
             if not await self._move_on():
                 self._end(self._closed_because)
             return
+        if self._consumer is None:
+            # It has moved on, and what it moved to could not be subscribed to.
+            await self._move_on()
+            return
         if not self._waiting:
             if not await self._waiting.arrival(_LOOK_EVERY):
                 await self._look_around()
@@ -294,18 +298,21 @@ class RunningView(Generic[_U]):
         if not self._follows:
             return
         found = live(await self._kept.generations())
-        if found is None or self._declaration.subscriber_id(found) != self._subscriber_id:
+        if found is None or not self._is_fed_here(found):
             await self._move_on()
         elif time.monotonic() - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = time.monotonic()
             await drop_retired(self._declaration, self._kept, self._store)
 
     async def _move_on(self) -> bool:
-        """Go on with the generation that is live; False when that is the one that it feeds."""
+        """Go on with the generation that is live; False when that is the one that it feeds.
+
+        What it raises leaves it without a consumer at worst: it is to be called again then.
+        """
         if not self._follows:
             return False
         found = live(await self._kept.generations())
-        if found is not None and self._declaration.subscriber_id(found) == self._subscriber_id:
+        if self._consumer is not None and found is not None and self._is_fed_here(found):
             return False
         if found is None:
             found = await self._begin_anew()
@@ -316,6 +323,9 @@ class RunningView(Generic[_U]):
         _log.info("view %r: goes on with generation %d", self._declaration.name, found.number)
         self._showing = self._loop.create_task(self._show(found.number))
         return True
+
+    def _is_fed_here(self, generation: Generation) -> bool:
+        return self._declaration.subscriber_id(generation) == self._subscriber_id
 
     async def _begin_anew(self) -> Generation:
         """Somebody has removed all that there was of the view: fill it from the first event on."""
