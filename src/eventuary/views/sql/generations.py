@@ -124,6 +124,11 @@ class SqlGenerations:
         """Let a generation be the live one."""
         await self._database.write(lambda connection: self._switch(connection, number))
 
+    async def retire(self, number: int) -> None:
+        """Let a generation be neither fed nor switched to. Raises ValueError when it is live."""
+        await self._prepare()
+        await self._database.write(lambda connection: self._retire(connection, number))
+
     async def drop(self, number: int) -> None:
         """Remove a generation and its tables."""
         await self._prepare()
@@ -301,15 +306,20 @@ class SqlGenerations:
             )
         )
 
-    def _drop(self, connection: Connection, number: int) -> None:
+    def _retire(self, connection: Connection, number: int) -> bool:
+        """Return whether it is there."""
         state = self._locked(connection, number)
         if state == GenerationState.LIVE:
             raise ValueError(f"generation {number} of view {self._view!r} is live")
-        if state in (None, _DROPPED):
+        if state == GenerationState.BUILDING:
+            self._mark(connection, number, GenerationState.RETIRED)
+        return state not in (None, _DROPPED)
+
+    def _drop(self, connection: Connection, number: int) -> None:
+        # Where dropping a table ends the transaction (MySQL), it is retired that others see
+        # meanwhile: nobody switches to it, and whoever finds it drops the rest.
+        if not self._retire(connection, number):
             return
-        # Where dropping a table ends the transaction (MySQL), this is what others see meanwhile:
-        # nobody switches to it, and whoever finds it drops the rest.
-        self._mark(connection, number, GenerationState.RETIRED)
         for table in self._tables(number):
             table.drop(connection, checkfirst=True)
         connection.execute(
