@@ -76,7 +76,7 @@ class RunningView(Generic[_U]):
         self._trouble: str | None = "it has not started"
         self._closed_because: str | None = None
         self._ended: asyncio.Future[str] = self._loop.create_future()
-        self._tidied_at = 0.0
+        self._tidied_at = -_TIDY_EVERY
         #: Events that were applied.
         self.applied_events = 0
 
@@ -251,6 +251,9 @@ class RunningView(Generic[_U]):
             if epoch == self._waiting.epoch:
                 self._waiting.put_back(group)
             raise
+        else:
+            # It may never be idle long enough to look around.
+            await self._tidy()
 
     async def _apply(self, group: list[Delivery]) -> None:
         epoch, number = self._waiting.epoch, self._generation
@@ -300,7 +303,14 @@ class RunningView(Generic[_U]):
         found = live(await self._kept.generations())
         if found is None or not self._is_fed_here(found):
             await self._move_on()
-        elif time.monotonic() - self._tidied_at >= _TIDY_EVERY:
+        else:
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Drop what was retired long ago, now and then."""
+        if not self._follows or self._stopping.is_set():
+            return
+        if time.monotonic() - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = time.monotonic()
             await drop_retired(self._declaration, self._kept, self._store)
 
