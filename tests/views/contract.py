@@ -271,6 +271,29 @@ class DocumentStorageContract(ABC):
             await ledger.kept.switch(1)
         assert await ledger.kept.open_building() == 3
 
+    async def test_a_retired_generation_is_neither_fed_nor_switched_to(
+        self, ledger: Ledger, other: DocumentStorage
+    ) -> None:
+        live = await ledger.kept.open_live()
+        number = await ledger.kept.open_building()
+        await ledger.kept.apply(number, [ledger.event(1, OPENED)])
+        with pytest.raises(ValueError, match="is live"):
+            await ledger.kept.retire(live)
+        await ledger.kept.retire(number)
+        before = await ledger.kept.generations()
+        assert _states(before) == {live: GenerationState.LIVE, number: GenerationState.RETIRED}
+        await Ledger(other).kept.retire(number)
+        assert await ledger.kept.generations() == before
+        with pytest.raises(GenerationRetired):
+            await ledger.kept.apply(number, [ledger.event(2, TEN)])
+        with pytest.raises(GenerationRetired):
+            await ledger.kept.switch(number)
+        assert await ledger.branch(number) == BranchDocument("b", 1)
+        await ledger.kept.drop(number)
+        await ledger.kept.retire(number)
+        await ledger.kept.retire(number + 1)
+        assert _states(await ledger.kept.generations()) == {live: GenerationState.LIVE}
+
     async def test_a_dropped_generation_is_gone(self, ledger: Ledger) -> None:
         await ledger.kept.open_live()
         await ledger.kept.apply(1, [ledger.event(1, OPENED)])

@@ -5,17 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 
-from eventuary import EventStore, NotFound, running
+from eventuary import EventStore, NotFound, ServiceUnavailable, running
 from eventuary.testing import eventually
-from eventuary.views import Progress, View, ViewContext, rebuild
+from eventuary.views import Progress, View, ViewContext, rebuild, rebuilding
 from eventuary.views.collection import DocumentUpdate
+from eventuary.views.declaration import Declaration
 from eventuary.views.feeding import RunningView
-from eventuary.views.generation import GenerationState
-from eventuary.views.retiring import drop_retired
-from eventuary.views.storage import DocumentStorage
+from eventuary.views.generation import Generation, GenerationState
+from eventuary.views.retiring import drop_generation, drop_retired
+from eventuary.views.storage import DocumentStorage, KeptView
 from tests.views.bank import open_account, pay
 from tests.views.conftest import MakeStorage
 from tests.views.ledger import BranchDocument, Ledger, Opened, Paid
@@ -135,6 +137,49 @@ async def test_a_rebuild_may_begin_anew(
         await ledger.kept.apply(number, [ledger.event(10**9, Opened("b", "nobody"))])
         assert await _rebuild(ledger, lasting_store, restart=True) == 3
         assert await ledger.branch(3) == BranchDocument("b", 1, Decimal(1))
+
+
+async def test_what_is_live_by_now_keeps_its_subscription(
+    lasting_store: EventStore, make_storage: MakeStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has caught up, and switches, when this one is about to begin anew."""
+    await open_account(lasting_store, pay(1))
+    async with _opened(make_storage) as ledger, _opened(make_storage) as elsewhere:
+        await ledger.kept.open_live()
+        await ledger.kept.open_building()
+
+        async def too_late(
+            declaration: Declaration[Any],
+            kept: KeptView[Any],
+            store: EventStore,
+            generation: Generation,
+        ) -> None:
+            monkeypatch.undo()
+            assert await _rebuild(elsewhere, store) == 2
+            try:
+                await drop_generation(declaration, kept, store, generation)
+            finally:
+                await store.inspect("default", declaration.subscriber_id(generation))
+
+        monkeypatch.setattr(rebuilding, "drop_generation", too_late)
+        assert await _rebuild(ledger, lasting_store, restart=True) == 3
+        assert await ledger.branch(2) == BranchDocument("b", 1, Decimal(1))
+        assert await ledger.branch(3) == BranchDocument("b", 1, Decimal(1))
+
+
+async def test_a_rebuild_that_another_one_gave_up_says_so(
+    lasting_store: EventStore, make_storage: MakeStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _opened(make_storage) as ledger, _opened(make_storage) as elsewhere:
+        switch = ledger.kept.switch
+
+        async def too_late(number: int) -> None:
+            await elsewhere.kept.drop(number)
+            await switch(number)
+
+        monkeypatch.setattr(ledger.kept, "switch", too_late)
+        with pytest.raises(ServiceUnavailable, match=r"was ended: generation 2 .* is not fed"):
+            await _rebuild(ledger, lasting_store)
 
 
 async def test_a_rebuild_runs_the_updates_as_they_are_now(

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from eventuary.backoff import BackOff
@@ -76,7 +77,7 @@ class RunningView(Generic[_U]):
         self._trouble: str | None = "it has not started"
         self._closed_because: str | None = None
         self._ended: asyncio.Future[str] = self._loop.create_future()
-        self._tidied_at = 0.0
+        self._tidied_at = -_TIDY_EVERY
         #: Events that were applied.
         self.applied_events = 0
 
@@ -233,6 +234,10 @@ class RunningView(Generic[_U]):
             if not await self._move_on():
                 self._end(self._closed_because)
             return
+        if self._consumer is None:
+            # It has moved on, and what it moved to could not be subscribed to.
+            await self._move_on()
+            return
         if not self._waiting:
             if not await self._waiting.arrival(_LOOK_EVERY):
                 await self._look_around()
@@ -247,6 +252,9 @@ class RunningView(Generic[_U]):
             if epoch == self._waiting.epoch:
                 self._waiting.put_back(group)
             raise
+        else:
+            # It may never be idle long enough to look around.
+            await self._tidy()
 
     async def _apply(self, group: list[Delivery]) -> None:
         epoch, number = self._waiting.epoch, self._generation
@@ -294,28 +302,47 @@ class RunningView(Generic[_U]):
         if not self._follows:
             return
         found = live(await self._kept.generations())
-        if found is None or self._declaration.subscriber_id(found) != self._subscriber_id:
+        if found is None or not self._is_fed_here(found):
             await self._move_on()
-        elif time.monotonic() - self._tidied_at >= _TIDY_EVERY:
+        else:
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Drop what was retired long ago, now and then."""
+        if not self._follows or self._stopping.is_set():
+            return
+        if time.monotonic() - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = time.monotonic()
             await drop_retired(self._declaration, self._kept, self._store)
 
     async def _move_on(self) -> bool:
-        """Go on with the generation that is live; False when that is the one that it feeds."""
+        """Go on with the generation that is live; False when that is the one that it feeds.
+
+        What it raises leaves it without a consumer at worst: it is to be called again then.
+        """
         if not self._follows:
             return False
-        found = live(await self._kept.generations())
-        if found is not None and self._declaration.subscriber_id(found) == self._subscriber_id:
+        present = await self._kept.generations()
+        found = live(present)
+        if self._consumer is not None and found is not None and self._is_fed_here(found):
             return False
         if found is None:
             found = await self._begin_anew()
         await self._unsubscribe()
-        self._generation = found.number
-        self._subscriber_id = self._declaration.subscriber_id(found)
+        if not self._is_fed_here(found):
+            self._generation = found.number
+            self._subscriber_id = self._declaration.subscriber_id(found)
+            shown = next((each for each in present if each.number == self._shown), None)
+            if shown is None:  # it was dropped: there is nothing else to be read
+                self._shown = found.number
+            else:
+                self._showing = self._loop.create_task(self._show(found.number, shown.since))
         await self._subscribe()
         _log.info("view %r: goes on with generation %d", self._declaration.name, found.number)
-        self._showing = self._loop.create_task(self._show(found.number))
         return True
+
+    def _is_fed_here(self, generation: Generation) -> bool:
+        return self._declaration.subscriber_id(generation) == self._subscriber_id
 
     async def _begin_anew(self) -> Generation:
         """Somebody has removed all that there was of the view: fill it from the first event on."""
@@ -327,25 +354,30 @@ class RunningView(Generic[_U]):
             raise ServiceUnavailable(f"view {self._declaration.name!r} is gone again")
         return found
 
-    async def _show(self, number: int) -> None:
+    async def _show(self, number: int, retired: int) -> None:
         """Let a generation be read when it has all that the one before it had.
 
-        Or when that takes so long that the one before it may be dropped.
+        Or when that takes so long that the one before it, ``retired`` at that time, may be dropped
+        by any process.
         """
-        end = self._loop.time() + _SHOWN_AFTER
-        while self._generation == number and not self._stopping.is_set():
-            consumer = self._consumer
-            if consumer is None:
-                return
-            try:
-                await asyncio.wait_for(consumer.caught_up(), max(0.0, end - self._loop.time()))
-            except ServiceUnavailable:
-                await self._rest(0.1)
-                continue
-            except TimeoutError:
-                pass
+        ago = max(0.0, time.time() - retired / 1000)
+        try:
+            async with asyncio.timeout(_SHOWN_AFTER - ago):
+                await self._catch_up(number)
+        except TimeoutError:
+            pass
+        if self._generation == number and not self._stopping.is_set():
             self._shown = number
-            return
+
+    async def _catch_up(self, number: int) -> None:
+        while self._generation == number and not self._stopping.is_set():
+            # There is none before the store lets it subscribe.
+            consumer = self._consumer
+            with suppress(ServiceUnavailable):
+                if consumer is not None:
+                    await consumer.caught_up()
+                    return
+            await self._rest(0.1)
 
     async def _subscribe(self) -> None:
         self._closed_because = None

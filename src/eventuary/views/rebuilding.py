@@ -18,7 +18,7 @@ from eventuary.errors import NotFound, ServiceUnavailable
 from eventuary.event_store import EventStore
 from eventuary.views.declaration import Declaration
 from eventuary.views.feeding import RunningView
-from eventuary.views.generation import building
+from eventuary.views.generation import Generation, GenerationRetired, building
 from eventuary.views.retiring import drop_generation, drop_retired
 from eventuary.views.storage import KeptView
 
@@ -63,7 +63,7 @@ async def rebuild(
     if restart:
         begun = building(await kept.generations())
         if begun is not None:
-            await drop_generation(declaration, kept, store, begun)
+            await _give_up(declaration, kept, store, begun)
     await kept.open_live()  # what was never opened has a generation to be switched from
     number = await kept.open_building()
     filling = RunningView(declaration, kept, store, generation=number)
@@ -73,11 +73,29 @@ async def rebuild(
         report(await progress.look())
         while not await _caught_up(filling, store, declaration):
             report(await progress.look())
-        await kept.switch(number)
+        await _switch(kept, number)
         report(await progress.look())
     finally:
         await filling.stop()
     return number
+
+
+async def _switch(kept: KeptView[Any], number: int) -> None:
+    try:
+        await kept.switch(number)
+    except GenerationRetired as error:
+        # Another rebuild began anew.
+        raise ServiceUnavailable(f"the rebuild of view {kept.view!r} was ended: {error}") from error
+
+
+async def _give_up(
+    declaration: Declaration[Any], kept: KeptView[Any], store: EventStore, begun: Generation
+) -> None:
+    try:
+        await drop_generation(declaration, kept, store, begun)
+    except ValueError as error:
+        # It was caught up, and switched to, meanwhile: the next one is begun anew.
+        _log.info("rebuild of view %r: nothing to give up: %s", declaration.name, error)
 
 
 async def _caught_up(

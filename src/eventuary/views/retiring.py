@@ -1,4 +1,4 @@
-"""The end of a generation: its subscription first, then what it held."""
+"""The end of a generation: nobody switches to it; its subscription goes, then what it held."""
 
 import time
 from typing import TypeVar
@@ -17,7 +17,11 @@ KEPT_FOR = 60.0
 async def drop_generation(
     declaration: Declaration[_U], kept: KeptView[_U], store: EventStore, generation: Generation
 ) -> None:
-    """Drop a generation that is not live. Interrupted, it is done again."""
+    """Drop a generation that is not live. Interrupted, it is done again.
+
+    Raises ValueError when another process has made it live meanwhile: then it is as it was.
+    """
+    await kept.retire(generation.number)
     await store.delete_subscription(declaration.space, declaration.subscriber_id(generation))
     await kept.drop(generation.number)
 

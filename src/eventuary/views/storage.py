@@ -41,6 +41,12 @@ class KeptView(Protocol[_U_contra]):
         Raises GenerationRetired when it is neither.
         """
 
+    async def retire(self, number: int) -> None:
+        """Let a generation be neither fed nor switched to; or it is gone already.
+
+        What it holds stays until it is dropped. Raises ValueError when it is live.
+        """
+
     async def drop(self, number: int) -> None:
         """Remove a generation that is not live, and all that is in it; or it is gone already."""
 

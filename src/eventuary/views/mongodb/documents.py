@@ -84,6 +84,10 @@ class KeptInMongo:
         """Let a generation be the live one."""
         await self._generations.switch(number)
 
+    async def retire(self, number: int) -> None:
+        """Let a generation be neither fed nor switched to."""
+        await self._generations.retire(number)
+
     async def drop(self, number: int) -> None:
         """Remove a generation."""
         # Nobody switches to it from now on; interrupted, it is one that is to be dropped.

@@ -98,6 +98,10 @@ class KeptInSql:
         """Let a generation be the live one."""
         await self._generations.switch(number)
 
+    async def retire(self, number: int) -> None:
+        """Let a generation be neither fed nor switched to."""
+        await self._generations.retire(number)
+
     async def drop(self, number: int) -> None:
         """Remove a generation."""
         await self._generations.drop(number)

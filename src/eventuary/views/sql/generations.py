@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from eventuary.errors import ConfigurationError
 from eventuary.views.generation import (
     Generation,
     GenerationRetired,
@@ -65,6 +66,20 @@ POSITIONS = Table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("swimlane", Integer, primary_key=True, autoincrement=False),
     Column("log_position", BigInteger, nullable=False),
+)
+
+#: Whose tables are whose, by their names without the generation: view ``a`` with ``b_c`` and view
+#: ``a_b`` with ``c`` would have the same ones. Kept apart from the others: who only reads needs it
+#: not. Compared as the database compares the names of tables.
+OWNERS = Table(
+    "eventuary_view_tables",
+    MetaData(),
+    Column(
+        "table_name",
+        String(255).with_variant(String(255, collation="NOCASE"), "sqlite"),
+        primary_key=True,
+    ),
+    Column("view_name", String(64), nullable=False),
 )
 
 _MOVE = (
@@ -113,7 +128,10 @@ class SqlGenerations:
             return []
 
     async def open_live(self) -> int:
-        """Return the live generation; the first one if there is none."""
+        """Return the live generation; the first one if there is none.
+
+        Raises ConfigurationError when its tables would be another view's.
+        """
         return await self._open(live, GenerationState.LIVE)
 
     async def open_building(self) -> int:
@@ -123,6 +141,11 @@ class SqlGenerations:
     async def switch(self, number: int) -> None:
         """Let a generation be the live one."""
         await self._database.write(lambda connection: self._switch(connection, number))
+
+    async def retire(self, number: int) -> None:
+        """Let a generation be neither fed nor switched to. Raises ValueError when it is live."""
+        await self._prepare()
+        await self._database.write(lambda connection: self._retire(connection, number))
 
     async def drop(self, number: int) -> None:
         """Remove a generation and its tables."""
@@ -240,6 +263,7 @@ class SqlGenerations:
         self, wanted: Callable[[list[Generation]], Generation | None], state: GenerationState
     ) -> int:
         await self._prepare()
+        await self._make([OWNERS])
         while True:
             try:
                 number = await self._database.write(
@@ -264,14 +288,32 @@ class SqlGenerations:
         rows = self._rows(connection)
         present = wanted(_present(rows))
         if present is not None:
+            self._own(connection, present.number)
             return present.number
         number = max((row.generation for row in rows), default=0) + 1
+        self._own(connection, number)
         connection.execute(
             insert(GENERATIONS).values(
                 view_name=self._view, generation=number, state=state, since=_now(), tag=new_tag()
             )
         )
         return number
+
+    def _own(self, connection: Connection, number: int) -> None:
+        """Note that the tables are this view's. Raises ConfigurationError for another one's."""
+        names = {each.fullname.removesuffix(f"_{number}") for each in self._tables(number)}
+        for name in sorted(names):
+            owner = connection.execute(
+                select(OWNERS.c.view_name).where(OWNERS.c.table_name == name)
+            ).scalar()
+            if owner is None:
+                connection.execute(insert(OWNERS).values(table_name=name, view_name=self._view))
+            elif owner != self._view:
+                raise ConfigurationError(
+                    f"view {self._view!r}: its tables {name}_… would be those of view {owner!r}: "
+                    f"give one of them another name (or, if there is no view {owner!r} any more, "
+                    f"delete its rows in {OWNERS.name})"
+                )
 
     def _read(self, connection: Connection) -> list[Generation]:
         return _present(self._rows(connection))
@@ -301,15 +343,20 @@ class SqlGenerations:
             )
         )
 
-    def _drop(self, connection: Connection, number: int) -> None:
+    def _retire(self, connection: Connection, number: int) -> bool:
+        """Return whether it is there."""
         state = self._locked(connection, number)
         if state == GenerationState.LIVE:
             raise ValueError(f"generation {number} of view {self._view!r} is live")
-        if state in (None, _DROPPED):
+        if state == GenerationState.BUILDING:
+            self._mark(connection, number, GenerationState.RETIRED)
+        return state not in (None, _DROPPED)
+
+    def _drop(self, connection: Connection, number: int) -> None:
+        # Where dropping a table ends the transaction (MySQL), it is retired that others see
+        # meanwhile: nobody switches to it, and whoever finds it drops the rest.
+        if not self._retire(connection, number):
             return
-        # Where dropping a table ends the transaction (MySQL), this is what others see meanwhile:
-        # nobody switches to it, and whoever finds it drops the rest.
-        self._mark(connection, number, GenerationState.RETIRED)
         for table in self._tables(number):
             table.drop(connection, checkfirst=True)
         connection.execute(
