@@ -10,14 +10,20 @@ import msgspec
 import pytest
 from nats.aio.msg import Msg
 
-from eventuary.engines.engine import Engine
+from eventuary.engines.engine import Engine, SubscriptionRecord
 from eventuary.engines.jetstream.address import read_address
 from eventuary.engines.jetstream.api import SUBJECT_IN_PROCESS, WRONG_LAST_SEQUENCE
 from eventuary.engines.jetstream.batches import INCOMPLETE
 from eventuary.engines.jetstream.cells import Cells, Change
 from eventuary.engines.jetstream.subjects import Subjects
 from eventuary.engines.jetstream.wire import Headers, Wire
-from eventuary.errors import DuplicateEvent, EntityExists, OptimisticLockError, ServiceUnavailable
+from eventuary.errors import (
+    Conflict,
+    DuplicateEvent,
+    EntityExists,
+    OptimisticLockError,
+    ServiceUnavailable,
+)
 from eventuary.events import Append, Appended, NewEvent
 from tests.engines.contract import APPROVED, CREATED, ORDER, creation, update
 from tests.nats.engines import started
@@ -28,13 +34,17 @@ Make = Callable[[Appended], Append]
 
 
 class _Deposed(Wire):
-    """Answers what is published next with these errors, whatever becomes of it."""
+    """Answers what is published next with these errors, whatever becomes of it.
+
+    What is an event, or what has ``about`` in its subject.
+    """
 
     refusals: list[int]
+    about = ".ev."
 
     async def ask(self, subject: str, payload: bytes, headers: Headers | None = None) -> Msg:
         answer = await super().ask(subject, payload, headers)
-        if ".ev." not in subject or subject.startswith("$JS") or not self.refusals:
+        if self.about not in subject or subject.startswith("$JS") or not self.refusals:
             return answer
         error = {"code": 400, "err_code": self.refusals.pop(0), "description": "deposed"}
         return Msg(self._client, "", data=msgspec.json.encode({"error": error}))
@@ -187,3 +197,29 @@ async def test_a_request_to_forget_that_comes_late_does_no_harm(nats_url: str) -
         assert found is not None
         assert found.data == b"anew"
         await wire.close()
+
+
+async def test_a_subscription_that_was_made_is_not_there_already(
+    engine: Engine, refusals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Deposed, "about", ".st.")
+    await engine.append(creation(CREATED))
+    record = SubscriptionRecord("default", "s", {}, (0,) * engine.swimlanes("default"))
+    refusals.append(WRONG_LAST_SEQUENCE)
+    await engine.create_subscription(record)
+    assert not refusals
+    with pytest.raises(Conflict, match="exists already"):
+        await engine.create_subscription(record)
+
+
+async def test_a_lease_that_was_renewed_is_held(
+    engine: Engine, refusals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Deposed, "about", ".st.")
+    assert engine.leasing is not None
+    number = await engine.leasing.renew()
+    for _ in range(2):
+        refusals.append(WRONG_LAST_SEQUENCE)
+        assert await engine.leasing.renew() == number
+        assert not refusals
+        assert await engine.leasing.renew() == number

@@ -43,7 +43,12 @@ class Isolation:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             looked_at = clock()
-            if not self._wire.is_connected or await self._hears_in_time():
+            try:
+                hears = not self._wire.is_connected or await self._hears_in_time()
+            except Exception:  # noqa: BLE001 - an answer, at least; and without it none is left
+                _log.exception("asking whether a node is cut off failed unexpectedly")
+                hears = True
+            if hears:
                 heard_at = looked_at
             elif clock() - heard_at >= _LEAVE_AFTER:
                 _log.warning(

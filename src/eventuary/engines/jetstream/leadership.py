@@ -29,12 +29,15 @@ as operators do who rescue a group that has lost its majority.
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Sequence
 
 from eventuary.engines.jetstream.api import NotYet
 from eventuary.engines.jetstream.raft_group import RaftGroup, View
+
+_log = logging.getLogger("eventuary.jetstream")
 
 #: Seconds that a node waits at least, since it heard the leader, before it stands for election.
 ELECTION_TIMEOUT = 4.0
@@ -131,7 +134,10 @@ class Leadership:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_ASK_EVERY)
-            await self._ask_all()
+            try:
+                await self._ask_all()
+            except Exception:  # noqa: BLE001 - without it each read would have to be confirmed
+                _log.exception("asking who leads failed unexpectedly")
 
     async def _ask_all(self) -> None:
         asked = time.monotonic()

@@ -62,6 +62,11 @@ class JetStreamLeasing:
                     raise Moved
                 self._renewal = await self._cells.put(Change(self._mine, self._name, self._renewal))
             except Moved:
+                present = await self._cells.get(self._mine) if self.number else None
+                if present is not None and present.data and present.sequence > self._renewal:
+                    # It was done, and denied by a leader that was deposed.
+                    self._renewal = present.sequence
+                    return self.number
                 self.number = await self._cells.number(self._subjects.cell("number"))
                 try:
                     self._renewal = await self._cells.put(Change(self._mine, self._name, 0))

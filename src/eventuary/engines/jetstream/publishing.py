@@ -231,3 +231,5 @@ class Publisher:
                     await self._log.learn_names()
             except (Lost, NotYet, Refused, ServiceUnavailable):
                 continue  # the next look tells
+            except Exception:  # noqa: BLE001 - without it nothing of others would be told any more
+                _log.exception("following the log failed unexpectedly")

@@ -130,12 +130,16 @@ class Subscriptions:
     async def create(self, record: SubscriptionRecord) -> None:
         """Create a subscription. Raises Conflict when it exists."""
         await self._fix_swimlanes(record)
+        number = secrets.randbelow(NODE_LIMIT)
         try:
-            await self._put(record, None)
+            await self._put(record, None, number)
         except Moved:
-            raise Conflict(
-                f"subscription {record.subscriber_id!r} exists already in space {record.space!r}"
-            ) from None
+            [found], _ = await self.look([(record.space, record.subscriber_id)])
+            if found is None or found.main.number != number:
+                raise Conflict(
+                    f"subscription {record.subscriber_id!r} exists already in space "
+                    f"{record.space!r}"
+                ) from None
 
     async def store(self, record: SubscriptionRecord) -> None:
         """Create or replace a subscription: leases of before store no positions any more."""
@@ -143,7 +147,7 @@ class Subscriptions:
         while True:
             [found], _ = await self.look([(record.space, record.subscriber_id)])
             try:
-                await self._put(record, found)
+                await self._put(record, found, secrets.randbelow(NODE_LIMIT))
             except Moved:
                 continue
             return
@@ -266,10 +270,13 @@ class Subscriptions:
     def _cell(self, space: str, subscriber_id: str, *parts: str) -> str:
         return ".".join((self._subjects.cell(KIND, space, subscriber_id), *parts))
 
-    async def _put(self, record: SubscriptionRecord, found: Found | None) -> None:
-        """Write both cells as a record says, in place of those that were found."""
+    async def _put(self, record: SubscriptionRecord, found: Found | None, number: int) -> None:
+        """Write both cells as a record says, in place of those that were found.
+
+        ``number``: that of a new one.
+        """
         if found is None:
-            number, revision, main_at, lanes_at = secrets.randbelow(NODE_LIMIT), 0, 0, 0
+            revision, main_at, lanes_at = 0, 0, 0
             lanes = Lanes(number, [Lane(position) for position in record.positions])
         else:
             number, revision = found.main.number, found.main.revision + 1
