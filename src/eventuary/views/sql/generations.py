@@ -241,14 +241,18 @@ class SqlGenerations:
     async def _prepare(self) -> None:
         """Make the tables of all views, unless they are there."""
         if not self._is_prepared:
-            await self._make(list(_METADATA.tables.values()))
+            for table in _METADATA.tables.values():
+                await self._make_one(table)
             self._is_prepared = True
 
-    async def _make(self, tables: Sequence[Table]) -> None:
+    async def _make_one(self, table: Table) -> None:
+        await self._make([table], lambda connection: _create(connection, [table]))
+
+    async def _make(self, tables: Sequence[Table], create: Callable[[Connection], None]) -> None:
         """Make the tables that are not there, though other processes do so at this moment."""
         for attempt in range(_MOST_ATTEMPTS):
             try:
-                await self._database.write(lambda connection: _create(connection, tables))
+                await self._database.write(create)
             except SQLAlchemyError:
                 # Another process was faster with one of them; or this one may make none, and they
                 # are there.
@@ -263,7 +267,7 @@ class SqlGenerations:
         self, wanted: Callable[[list[Generation]], Generation | None], state: GenerationState
     ) -> int:
         await self._prepare()
-        await self._make([OWNERS])
+        await self._make_one(OWNERS)
         while True:
             try:
                 number = await self._database.write(
@@ -271,8 +275,19 @@ class SqlGenerations:
                 )
             except IntegrityError:
                 continue  # another process was faster
+            tables = self._tables(number)
+
+            def create(
+                connection: Connection, number: int = number, tables: Sequence[Table] = tables
+            ) -> None:
+                self._lock(connection, number)  # it is not dropped meanwhile
+                _create(connection, tables)
+
             # The view may have a collection that it had not when this was made.
-            await self._make(self._tables(number))
+            try:
+                await self._make(tables, create)
+            except GenerationRetired:
+                continue
             return number
 
     def _find_or_begin(

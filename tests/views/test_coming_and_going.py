@@ -1,4 +1,4 @@
-"""What others see of a view in a SQL database, and do to it, while a generation is dropped."""
+"""What others see of a view in a SQL database, and do to it, while a generation comes or goes."""
 
 import asyncio
 import sqlite3
@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Column, Index, Integer, MetaData, Table, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from eventuary.views.generation import GenerationRetired, live
-from eventuary.views.sql import SqlDocuments
+from eventuary.views.sql import SqlDocuments, TableView
 from tests.postgres.fixtures import postgres
 from tests.postgres.process import PostgresProcess
 from tests.views.ledger import BranchDocument, Ledger, Opened
@@ -126,3 +126,55 @@ async def test_a_database_that_cant_undo_it_shows_it_as_retired(tmp_path: Path, 
     await ledger.kept.drop(number)
     assert [str(each.state) for each in await ledger.kept.generations()] == ["live"]
     await ledger.kept.close()
+
+
+# ── Making ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_tables_are_made_with_their_indexes_or_not_at_all(tmp_path: Path) -> None:
+    """A table that is there is not looked at again: an index would be missing for good."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'views.db'}")
+    metadata = MetaData()
+    Table("sales", metadata, Column("day", Integer, primary_key=True), Column("shop", Integer))
+    Index("by_shop", metadata.tables["sales"].c.shop)
+    kept = TableView("shops", engine, metadata).kept
+
+    def end(_: object, __: object, statement: str, *___: object) -> None:
+        if "CREATE TABLE shops_sales" in statement:
+            raise RuntimeError("its process is killed")
+
+    event.listen(engine, "after_cursor_execute", end)
+    with pytest.raises(RuntimeError):
+        await kept.open_live()
+    event.remove(engine, "after_cursor_execute", end)
+    number = await kept.open_live()
+    with engine.connect() as connection:
+        [index] = inspect(connection).get_indexes(f"shops_sales_{number}")
+    assert index["column_names"] == ["shop"]
+    await kept.close()
+
+
+async def test_tables_of_what_was_dropped_meanwhile_are_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would drop them any more."""
+    url = f"sqlite:///{tmp_path / 'views.db'}"
+    opening, other = (Ledger(SqlDocuments(url)) for _ in range(2))
+    await opening.kept.open_live()
+    dropped = await other.kept.open_building()
+    generations = opening.kept._generations  # type: ignore[attr-defined]  # of SQL
+    make = generations._make
+
+    async def meanwhile(*arguments: object) -> None:
+        await other.kept.drop(dropped)
+        await make(*arguments)
+
+    monkeypatch.setattr(generations, "_make", meanwhile)
+    number = await opening.kept.open_building()
+    assert number > dropped
+    with create_engine(url).connect() as connection:
+        tables = inspect(connection).get_table_names()
+    assert [each for each in tables if each.endswith(f"_{dropped}")] == []
+    assert [each for each in tables if each.endswith(f"_{number}")] != []
+    for each in (opening, other):
+        await each.kept.close()
