@@ -40,7 +40,7 @@ demo: .venv/run.stamp ## Place Order across a server and four services (KEEP=1: 
 	@$(BIN)/python -m eventuary.demo $(if $(KEEP),--keep)
 
 test: .venv/dev.stamp ## Run the tests (under 8 minutes on 2 cores)
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 torture: .venv/dev.stamp ## Run the long tests, two at a time (under 25 minutes): kills, full disks, random schedules
 	@$(BIN)/python -m pytest -m torture -n 2 --dist worksteal --timeout 900 -s
