@@ -8,6 +8,7 @@ import pytest
 
 from eventuary.delivery.policy import DeliveryPolicy
 from eventuary.embedded import EmbeddedEventStore
+from eventuary.engines.engine import Leasing
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.leasing import PostgresLeasing
 from eventuary.events import NewEvent
@@ -26,10 +27,19 @@ def lease_seconds() -> float:
 
 
 @pytest.fixture
+def leasing_class() -> type[Leasing]:
+    """What the engines of ``postgres_url`` hold their leases by."""
+    return PostgresLeasing
+
+
+@pytest.fixture
 async def stores(
-    postgres_url: str, lease_seconds: float, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str,
+    leasing_class: type[Leasing],
+    lease_seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[list[EmbeddedEventStore]]:
-    monkeypatch.setattr(PostgresLeasing, "lease_seconds", lease_seconds)
+    monkeypatch.setattr(leasing_class, "lease_seconds", lease_seconds)
     async with contextlib.AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(EmbeddedEventStore(open_engine(postgres_url)))

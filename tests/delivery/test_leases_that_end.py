@@ -9,10 +9,19 @@ from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import Lease, Leasing, SwimlanePosition
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.leasing import LEASE_SECONDS
-from tests.delivery.servers import append, held, lease_seconds, shared_out, stores, subscribe, until
+from tests.delivery.servers import (
+    append,
+    held,
+    lease_seconds,
+    leasing_class,
+    shared_out,
+    stores,
+    subscribe,
+    until,
+)
 from tests.event_store.recorder import Recorder
 
-__all__ = ["lease_seconds", "stores"]
+__all__ = ["lease_seconds", "leasing_class", "stores"]
 
 
 @pytest.mark.parametrize("lease_seconds", [LEASE_SECONDS])

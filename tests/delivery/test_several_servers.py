@@ -19,6 +19,7 @@ from tests.delivery.servers import (
     append,
     held,
     lease_seconds,
+    leasing_class,
     shared_out,
     stores,
     subscribe,
@@ -26,7 +27,7 @@ from tests.delivery.servers import (
 )
 from tests.event_store.recorder import Recorder
 
-__all__ = ["lease_seconds", "stores"]
+__all__ = ["lease_seconds", "leasing_class", "stores"]
 
 
 class Judge:

@@ -4,18 +4,14 @@ The log has three partitions, which none of these tests can tell, but for the on
 a reset begins, test_partitions.py knows more.
 """
 
-import contextlib
-from collections.abc import AsyncIterator
-
 import pytest
 
-from eventuary.embedded import EmbeddedEventStore
+from eventuary.engines.engine import Leasing
 from eventuary.engines.jetstream.leasing import JetStreamLeasing
-from eventuary.engines.opening import open_engine
 from tests.delivery import test_leases_that_end, test_several_servers
-from tests.delivery.servers import lease_seconds
+from tests.delivery.servers import lease_seconds, stores
 
-__all__ = ["lease_seconds"]
+__all__ = ["lease_seconds", "stores"]
 
 
 @pytest.fixture
@@ -25,15 +21,8 @@ def postgres_url(nats_url: str) -> str:
 
 
 @pytest.fixture
-async def stores(
-    postgres_url: str, lease_seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[list[EmbeddedEventStore]]:
-    monkeypatch.setattr(JetStreamLeasing, "lease_seconds", lease_seconds)
-    async with contextlib.AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(EmbeddedEventStore(open_engine(postgres_url)))
-            for _ in range(3)
-        ]
+def leasing_class() -> type[Leasing]:
+    return JetStreamLeasing
 
 
 globals().update(
