@@ -74,7 +74,7 @@ async def rebuild(
         while not await _caught_up(filling, store, declaration):
             report(await progress.look())
         await _switch(kept, number)
-        report(await progress.look())
+        report(progress.end())
     finally:
         await filling.stop()
     return number
@@ -151,3 +151,7 @@ class _Watch:
         return Progress(
             self._number, filling.applied_events, left, self._dead_letters, filling.trouble
         )
+
+    def end(self) -> Progress:
+        """Return how far it is when it has caught up: the last count may be older."""
+        return Progress(self._number, self._filling.applied_events, 0, 0, None)
