@@ -61,7 +61,9 @@ async def test_a_crash_between_any_two_steps_changes_nothing() -> None:
     assert attempts > 20, "there are that many steps at least"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(more, marks=pytest.mark.torture) for more in range(1, 10))]
+)
 async def test_crashes_redelivery_and_reordering_together(seed: int) -> None:
     async for attempt in every_crash(
         _shop, customer_service, order_service, seed=seed, redeliver=True, reorder=True, crashes=2
