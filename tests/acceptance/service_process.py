@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.ports import free_port
+
 #: Where the example's package is.
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -44,7 +46,7 @@ class ServiceProcess:
             "MONGODB_URL": "",  # that is for the tests' own databases, unless one says otherwise
             **(environment or {}),
         }
-        self._port = 0
+        self._port = free_port()  # the same again, when it was killed
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

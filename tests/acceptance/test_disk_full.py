@@ -49,7 +49,7 @@ def test_a_limit_on_file_sizes(start: Start, limit: int) -> None:
 
         server.limit_file_size(None)
         wait_until(lambda: _can_append(rest), "it recovers")
-        assert rest.http.get("/health/ready").status_code == 200
+        wait_until(lambda: rest.http.get("/health/ready").status_code == 200, "it says so")
         assert rest.find("Order", "big") == []
         big = rest.create("Order", [Event("Ordered", "x" * 10_000)] * 100, entity_id="big")
         stored = [each.id for each in rest.find("Order", "big")]

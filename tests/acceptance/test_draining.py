@@ -12,15 +12,17 @@ from tests.acceptance.rest_client import Event, Rest
 from tests.acceptance.stomp_client import ConnectionEnded, StompClient
 from tests.acceptance.waiting import wait_until
 
+#: What a server says that has waited for what is under way, in vain.
+_GAVE_UP = "were not answered within"
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_server_ends_at_once(start: Start, number: int) -> None:
     server = start()
     with Rest(server.url) as rest:
         rest.create("Order", [Event("Ordered")])  # leaves an idle connection open
-        began = time.monotonic()
         assert server.terminate(number) == 0
-        assert time.monotonic() - began < 5
+    assert _GAVE_UP not in server.log
 
 
 def test_what_is_under_way_is_answered(start: Start) -> None:

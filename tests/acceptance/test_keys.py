@@ -78,8 +78,8 @@ def test_keys_may_be_stored_before_the_first_start(start: Start, tmp_path: Path)
     server = start("--host", "0.0.0.0", database=database)
     key_id, _, secret = added.stdout.strip().partition(":")
     url = f"http://127.0.0.1:{server.http_port}/entity/default/Order/1"
-    assert httpx.get(url, auth=(key_id, secret), trust_env=False).status_code == 200
-    assert httpx.get(url, trust_env=False).status_code == 401
+    assert httpx.get(url, auth=(key_id, secret), trust_env=False, timeout=30).status_code == 200
+    assert httpx.get(url, trust_env=False, timeout=30).status_code == 401
 
 
 def test_keys_says_what_is_wrong(start: Start) -> None:

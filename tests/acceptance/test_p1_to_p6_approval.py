@@ -5,6 +5,7 @@ import pytest
 
 from eventuary.tokens import event_token
 from tests.acceptance.shop import CUSTOMER, ORDER, Logged, OrderShown, Shop, decoded
+from tests.acceptance.waiting import wait_until
 
 
 def _after(shop: Shop, event: Logged) -> list[Logged]:
@@ -155,8 +156,11 @@ def test_what_is_not_there_is_said_so(shop: Shop) -> None:
         assert "nobody" in answer.text
 
 
+def _is_ready(shop: Shop, url: str) -> bool:
+    answer = shop.http.get(f"{url}/health/ready")
+    return answer.status_code == httpx.codes.OK and answer.json() == {"status": "ready"}
+
+
 def test_each_service_says_that_it_works(shop: Shop) -> None:
     for each in shop.all_services:
-        answer = shop.http.get(f"{each.url}/health/ready")
-        assert answer.status_code == httpx.codes.OK
-        assert answer.json() == {"status": "ready"}
+        wait_until(lambda: _is_ready(shop, each.url), f"{each.url} is ready")  # noqa: B023

@@ -24,12 +24,13 @@ def test_two_on_one_connection(server: ServerProcess, rest: Rest) -> None:
         client.subscribe("one", types, space=rest.space, name="1")
         client.subscribe("other", types, space=rest.space, name="2")
         created = rest.create("Order", [Event("Ordered")])
-        messages = [client.next(), client.next()]
-        for message in messages:
+        came: set[str] = set()
+        # Over several servers one may come again, if the machine stands still.
+        while came != {"1", "2"}:
+            message = client.next()
             client.ack(message)
-
-    assert [message.event.id for message in messages] == created.event_ids * 2
-    assert {message.frame.headers["subscription"] for message in messages} == {"1", "2"}
+            assert [message.event.id] == created.event_ids
+            came.add(message.frame.headers["subscription"])
 
 
 def test_a_slow_subscriber_slows_only_itself(server: ServerProcess, rest: Rest) -> None:

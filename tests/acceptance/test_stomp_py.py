@@ -49,7 +49,7 @@ def test_subscribe_acknowledge_and_come_back(
     )
 
     def receive(count: int) -> list[str]:
-        options = {} if version == "10" else {"heartbeats": (0, 2000)}
+        options = {} if version == "10" else {"heartbeats": (0, 20_000)}
         connection = kind([("127.0.0.1", server.stomp_port)], **options)
         listener = Listener()
         connection.set_listener("", listener)

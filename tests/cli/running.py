@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 #: Seconds within which a process starts, and ends.
 DEADLINE = 30.0
@@ -47,6 +50,15 @@ class RunningServer:
         self.http_port = int(found[3])
         self.stomp_port = int(found[5])
         self.url = f"{found[1]}://{found[2]}:{found[3]}"
+
+    def becomes_ready(self) -> bool:
+        """Whether it says soon that its storage works: a moment ago it may have been too slow."""
+        deadline = time.monotonic() + DEADLINE
+        while httpx.get(f"{self.url}/health/ready", timeout=30).status_code != 200:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def end(self, number: int) -> int:
         """Send a signal and return the exit code."""

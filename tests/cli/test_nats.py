@@ -19,8 +19,10 @@ def test_a_safe_cluster_is_served_without_a_word(nats_url: str, tmp_path: Path) 
     with serving("--engine", nats_url, cwd=tmp_path) as server:
         assert "?system=system:***" in server.line
         assert "secret" not in server.line
-        assert httpx.post(f"{server.url}/entity/default", json=CREATION).status_code == 200
-        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert (
+            httpx.post(f"{server.url}/entity/default", json=CREATION, timeout=30).status_code == 200
+        )
+        assert server.becomes_ready()
         assert server.end(signal.SIGTERM) == 0
         assert server.output() == ("", "")
 
@@ -42,7 +44,9 @@ def test_what_could_be_lost_is_refused_unless_it_is_accepted(
     assert "--accept-data-loss" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     with serving("--engine", url, "--accept-data-loss", cwd=tmp_path) as server:
-        assert httpx.post(f"{server.url}/entity/default", json=CREATION).status_code == 200
+        assert (
+            httpx.post(f"{server.url}/entity/default", json=CREATION, timeout=30).status_code == 200
+        )
         assert server.end(signal.SIGTERM) == 0
         [line] = server.output()[1].splitlines()
         assert "events could be lost" in line
@@ -70,8 +74,10 @@ def test_keys_and_servers_over_one_cluster(nats_url: str, tmp_path: Path) -> Non
     arguments = ("--engine", nats_url, "--host", "0.0.0.0")
     with serving(*arguments, cwd=tmp_path) as one, serving(*arguments, cwd=tmp_path) as two:
         urls = [f"http://127.0.0.1:{server.http_port}" for server in (one, two)]
-        created = httpx.post(f"{urls[0]}/entity/default", json=CREATION, auth=(name, secret))
+        created = httpx.post(
+            f"{urls[0]}/entity/default", json=CREATION, auth=(name, secret), timeout=30
+        )
         assert created.status_code == 200
         target = f"{urls[1]}/entity/default/orders.Order/{created.json()['entityId']}"
-        assert httpx.get(target).status_code == 401
-        assert len(httpx.get(target, auth=(name, secret)).json()["events"]) == 1
+        assert httpx.get(target, timeout=30).status_code == 401
+        assert len(httpx.get(target, auth=(name, secret), timeout=30).json()["events"]) == 1

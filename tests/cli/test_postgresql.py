@@ -36,8 +36,10 @@ def test_the_printed_schema_is_what_a_server_needs(
     asyncio.run(apply(printed.stdout))
     url = f"{postgres.url_of(schema)}?schema={schema}"
     with serving("--engine", url, cwd=tmp_path) as server:
-        assert httpx.post(f"{server.url}/entity/default", json=CREATION).status_code == 200
-        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert (
+            httpx.post(f"{server.url}/entity/default", json=CREATION, timeout=30).status_code == 200
+        )
+        assert server.becomes_ready()
         assert server.end(signal.SIGTERM) == 0
         assert server.output() == ("", "")
 
@@ -58,11 +60,13 @@ def test_keys_and_servers_over_one_database(postgres_url: str, tmp_path: Path) -
     arguments = ("--engine", postgres_url, "--host", "0.0.0.0")
     with serving(*arguments, cwd=tmp_path) as one, serving(*arguments, cwd=tmp_path) as two:
         urls = [f"http://127.0.0.1:{server.http_port}" for server in (one, two)]
-        created = httpx.post(f"{urls[0]}/entity/default", json=CREATION, auth=(key[0], key[1]))
+        created = httpx.post(
+            f"{urls[0]}/entity/default", json=CREATION, auth=(key[0], key[1]), timeout=30
+        )
         assert created.status_code == 200
         target = f"{urls[1]}/entity/default/orders.Order/{created.json()['entityId']}"
-        assert httpx.get(target).status_code == 401
-        assert len(httpx.get(target, auth=(key[0], key[1])).json()["events"]) == 1
+        assert httpx.get(target, timeout=30).status_code == 401
+        assert len(httpx.get(target, auth=(key[0], key[1]), timeout=30).json()["events"]) == 1
 
 
 def test_no_password_is_shown(postgres: PostgresProcess, postgres_url: str, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def until_draining(server: RunningServer) -> None:
             socket.create_connection(("127.0.0.1", server.http_port), timeout=10).close()
         except ConnectionError:  # refused; reset, if it was waiting to be accepted
             return
+        time.sleep(0.01)  # it may stand still: those that wait to be accepted are few then
 
 
 def refusal(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> str:
@@ -66,7 +67,7 @@ def test_it_ends_with_0_and_keeps_what_it_has_answered(tmp_path: Path, number: i
         assert server.end(number) == 0
         assert "Traceback" not in server.output()[1]
     with serving(cwd=tmp_path) as server:
-        found = httpx.get(f"{server.url}/entity/default/orders.Order/{entity}").json()
+        found = httpx.get(f"{server.url}/entity/default/orders.Order/{entity}", timeout=30).json()
         assert len(found["events"]) == 1
 
 
@@ -100,9 +101,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         assert created(server.url).status_code == 200
         server.process.send_signal(signal.SIGTERM)
         until_draining(server)  # the request above has it wait
-        begun = time.monotonic()
-        assert server.end(signal.SIGTERM) == 1
-        assert time.monotonic() - begun < 6  # requests under way are waited for for 8
+        assert server.end(signal.SIGTERM) == 1  # and not 0, as when they are waited for
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
@@ -204,7 +203,7 @@ def test_a_value_comes_from_the_option_the_variable_the_file_or_is_the_default(
         def explanation(events: int, data: str) -> str:
             event = {"eventType": "t", "eventData": data}
             body = {"entityTypeName": "A", "events": [event] * events}
-            answer = httpx.post(f"{server.url}/entity/x", json=body, auth=("file", "f"))
+            answer = httpx.post(f"{server.url}/entity/x", json=body, auth=("file", "f"), timeout=30)
             return str(answer.json().get("explanation"))
 
         assert "over the limit body_size of 300 bytes" in explanation(1, "x" * 350)
@@ -251,7 +250,7 @@ def test_tls(tmp_path: Path) -> None:
     with serving(*tls, cwd=tmp_path) as server:
         assert f"https://127.0.0.1:{server.http_port} stomps://127.0.0.1:" in server.line
         trusted = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-        with httpx.Client(verify=trusted, base_url=server.url) as client:
+        with httpx.Client(verify=trusted, base_url=server.url, timeout=30) as client:
             assert client.post("/entity/default", json=CREATION).status_code == 200
             large = {
                 "entityTypeName": "A",
@@ -262,7 +261,7 @@ def test_tls(tmp_path: Path) -> None:
             found = client.get("/entity/default/A/large").json()
             assert [len(event["eventData"]) for event in found["events"]] == [900_000] * 3
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"http://127.0.0.1:{server.http_port}/")
+            httpx.get(f"http://127.0.0.1:{server.http_port}/", timeout=30)
         assert server.end(signal.SIGTERM) == 0
         assert "Traceback" not in server.output()[1]
 
@@ -303,23 +302,23 @@ def test_streams_end_when_it_does(tmp_path: Path) -> None:
         seen = ""
         while "OrderCreated" not in seen:
             seen += next(parts)
-        begun = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         for _ in parts:
             pass  # until its end; one that is cut raises
         assert server.process.wait(20) == 0
-        assert time.monotonic() - begun < 6
-        assert "Traceback" not in server.output()[1]
+        said = server.output()[1]
+        assert "were not answered within" not in said
+        assert "Traceback" not in said
 
 
 def test_the_other_routes_are_there(tmp_path: Path) -> None:
     with serving(cwd=tmp_path) as server:
-        assert httpx.get(f"{server.url}/health/live").status_code == 200
-        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert httpx.get(f"{server.url}/health/live", timeout=30).status_code == 200
+        assert server.becomes_ready()
         assert created(server.url).status_code == 200
-        metrics = httpx.get(f"{server.url}/metrics").text
+        metrics = httpx.get(f"{server.url}/metrics", timeout=30).text
         assert 'status="200"' in metrics
-        unknown = httpx.get(f"{server.url}/nothing/here")
+        unknown = httpx.get(f"{server.url}/nothing/here", timeout=30)
         assert unknown.status_code == 404
         assert unknown.json()["error"] == "not_found"
 

@@ -41,9 +41,11 @@ def several():
 
 DAWDLE = """
 def dawdle():
+    import pathlib
     import time
     print("here", flush=True)
-    time.sleep(0.005)
+    while not pathlib.Path("interrupted").exists():
+        time.sleep(0.01)
 """
 
 APP = "application:counts"
@@ -66,7 +68,7 @@ def _count(server: RunningServer, times: int) -> None:
             "entityTypeName": "Counter",
             "events": [{"eventType": "Counted", "eventData": json.dumps({"by": 2})}] * 10,
         }
-        httpx.post(f"{server.url}/entity/default", json=body).raise_for_status()
+        httpx.post(f"{server.url}/entity/default", json=body, timeout=30).raise_for_status()
 
 
 def _views(
@@ -112,7 +114,7 @@ def test_the_status_of_a_view_that_nobody_feeds_is_a_failure(
 
 
 def test_an_interrupted_rebuild_says_how_to_go_on(server: RunningServer, tmp_path: Path) -> None:
-    # An update that waits: so that it is interrupted in the middle, and not before or behind.
+    # An update that waits until then: it is interrupted in the middle, and not before or behind.
     slow = APPLICATION.replace("    counter.total", "    dawdle()\n    counter.total")
     (tmp_path / "slow.py").write_text(slow + DAWDLE)
     _count(server, 30)
@@ -128,6 +130,7 @@ def test_an_interrupted_rebuild_says_how_to_go_on(server: RunningServer, tmp_pat
     assert process.stdout is not None
     assert process.stdout.readline() == "here\n"
     process.send_signal(signal.SIGINT)
+    (tmp_path / "interrupted").touch()
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert errors.splitlines()[-1].startswith("Interrupted after ")

@@ -14,7 +14,9 @@ from eventuary.delivery.consumer import Delivery
 from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.errors import Conflict, NotFound
+from eventuary.event_store import ReadFrom
 from tests.delivery.servers import (
+    SELECTION,
     SOON,
     append,
     held,
@@ -199,6 +201,31 @@ async def test_a_reset_on_one_server_holds_on_all(stores: list[EmbeddedEventStor
     assert again == sorted([*range(16), *range(8, 16)])
     assert await stores[2].subscriptions.caught_up("s", "view", SOON)
     await until(lambda: len(held(stores[0]) | held(stores[1])) == 8, "all is held again")
+
+
+async def test_the_end_of_the_log_is_that_of_all_servers(stores: list[EmbeddedEventStore]) -> None:
+    """What another server has acknowledged a moment ago lies before it."""
+    for number in range(20):
+        await append(stores[0], number, f"before{number}", None)
+        recorder = Recorder()
+        recorder.consumer = await stores[1].subscribe(
+            "s", f"view{number}", SELECTION, recorder, read_from=ReadFrom.END
+        )
+        await append(stores[0], -number, f"behind{number}", None)
+        await recorder.until_events(1)
+        assert recorder.data == [str(-number)]
+        await recorder.consumer.close()
+
+
+async def test_a_position_that_another_server_has_told_is_one(
+    stores: list[EmbeddedEventStore],
+) -> None:
+    recorder = await subscribe(stores[1])
+    for number in range(20):
+        await append(stores[0], number, f"e{number}", None)
+        await stores[1].subscriptions.reset("s", "view", {0: stores[0].head})
+    await append(stores[0], 20, "e20", None)
+    await until(lambda: "20" in recorder.data, "it goes on")
 
 
 async def test_a_dead_letter_of_another_server_is_replayed_and_discarded(

@@ -5,10 +5,8 @@ byte; and what comes of it must be what the page shows (``likeness`` says how al
 """
 
 import os
-import random
 import re
 import shlex
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from tests.docs.likeness import Likeness
 from tests.docs.page import ROOT, Block, blocks_of
 from tests.docs.stomp_wire import StompWire, printed
 from tests.docs.terminal import PATIENCE, Terminal
+from tests.ports import free_ports
 
 #: Where commands are typed unless a page says otherwise; what is typed here comes to its end.
 _SHELL = "shell"
@@ -42,7 +41,7 @@ class Reader:
     def __init__(self, folder: Path, ports: Mapping[str, int] | None = None) -> None:
         """``ports``: what other servers that a page shows stand for."""
         self.folder = folder
-        self.http_port, self.stomp_port, *services = _free_ports(2 + len(_SERVICES))
+        self.http_port, self.stomp_port, *services = free_ports(2 + len(_SERVICES))
         self._likeness = Likeness(
             {
                 "8080": self.http_port,
@@ -217,23 +216,8 @@ def _is_whole(command: str) -> bool:
 
 
 def _only_asks(command: str) -> bool:
-    return command.startswith("curl ") and not _CHANGES_SOMETHING.search(command)
+    return command.startswith(("curl ", "ls ")) and not _CHANGES_SOMETHING.search(command)
 
 
 def _differ(shown: str, said: str) -> str:
     return f"the page shows\n{shown}\nand there is\n{said}"
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody has, nor gets by chance: outside those that systems hand out."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-    return ports

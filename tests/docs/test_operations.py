@@ -77,7 +77,7 @@ def test_its_unit_starts_a_server_that_can_be(reader: Reader) -> None:
     reader.serve(shlex.join(options))
     given = tomllib.loads((reader.folder / "eventuary.toml").read_text())
     [key_id, secret] = given["api_keys"][0].split(":")
-    answer = httpx.get(f"{reader.url}/v1/spaces/default/log", auth=(key_id, secret))
+    answer = httpx.get(f"{reader.url}/v1/spaces/default/log", auth=(key_id, secret), timeout=30)
     assert answer.status_code == 200
     assert (reader.folder / "unit.db").exists()
 

@@ -70,7 +70,7 @@ def test_its_delivery_rules_are_those_of_the_server() -> None:
 
 
 def test_its_metrics_are_those_of_the_server(host: Reader) -> None:
-    scraped = httpx.get(f"{host.url}/metrics").text
+    scraped = httpx.get(f"{host.url}/metrics", timeout=30).text
     actual = dict(re.findall(r"^# TYPE (eventuary_\w+) (\w+)$", scraped, re.MULTILINE))
     assert {code_in(name)[0]: kind for name, kind, _ in table_under(_PAGE, "Metrics")} == actual
     alerts = _PAGE.read_text().partition("| alert on |")[2].partition("## Log")[0]

@@ -76,7 +76,9 @@ def test_its_browser_receives_and_acknowledges(host: Reader) -> None:
                 _create(host.url, order)
                 assert process.stdout.readline() == f"{order} OrderCreated\n"
             path = f"{host.url}/v1/spaces/default/subscriptions/browser"
-            wait_until(lambda: httpx.get(path).json()["lag"] == 0, "all is acknowledged")
+            wait_until(
+                lambda: httpx.get(path, timeout=30).json()["lag"] == 0, "all is acknowledged"
+            )
         finally:
             guard.cancel()
             process.kill()
@@ -87,6 +89,7 @@ def _create(url: str, order: str) -> None:
     httpx.post(
         f"{url}/entity/default",
         json={"entityTypeName": "orders.Order", "entityId": order, "events": [event]},
+        timeout=30,
     ).raise_for_status()
 
 
@@ -114,7 +117,7 @@ def _provoked(reader: Reader) -> Iterator[tuple[str, str]]:
     yield error(connect, "NACK\nid:1-0-1-1\ndead-letter:yes\n\n^@")
     yield error(connect, "UNSUBSCRIBE\nid:1\nreceipt\n\n^@")
 
-    with httpx.Client(base_url=reader.url, auth=("orders", "s3cret")) as operator:
+    with httpx.Client(base_url=reader.url, auth=("orders", "s3cret"), timeout=30) as operator:
         key = operator.post("/v1/keys", json={"keyId": "reports", "spaces": ["default"]}).json()
         reports = _CONNECT.format("reports", key["secret"])
         yield error(reports, _SUBSCRIBE.format("order-view", "private"))

@@ -28,7 +28,7 @@ def test_its_calls_are_answered_as_it_shows(reader: Reader) -> None:
 
 
 def test_it_has_every_operation_and_calls_each(host: Reader) -> None:
-    document = httpx.get(f"{host.url}/openapi.json").json()
+    document = httpx.get(f"{host.url}/openapi.json", timeout=30).json()
     operations = {
         f"{method.upper()} {path}": _ACCESS[operation["description"].rpartition("\n")[2]]
         for path, item in document["paths"].items()

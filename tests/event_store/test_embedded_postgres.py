@@ -4,14 +4,17 @@ import pytest
 
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.opening import open_engine
+from eventuary.engines.postgres.leasing import PostgresLeasing
 from eventuary.event_store import EventStore
 from tests.event_store.contract import EventStoreContract
 
 
 class TestEmbeddedEventStoreOverPostgres(EventStoreContract):
     @pytest.fixture(autouse=True)
-    def _storage(self, postgres_url: str) -> None:
+    def _storage(self, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = postgres_url
+        # Longer than any machine stands still: what comes again then is no matter of this contract.
+        monkeypatch.setattr(PostgresLeasing, "lease_seconds", 60.0)
 
     async def open(self) -> EmbeddedEventStore:
         store = EmbeddedEventStore(open_engine(self.url))

@@ -89,7 +89,7 @@ async def test_views_and_emails_count_each_event_once(seed: int, tmp_path: Path)
         ) as run,
     ):
         await _shop(store)
-        await at_rest(store, run)
+        await at_rest(store, run, within=60)
         document = await history.customers.get("ada")
     await storage.close()
     assert document is not None

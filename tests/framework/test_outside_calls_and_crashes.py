@@ -70,7 +70,9 @@ async def test_a_call_whose_record_can_t_be_stored_is_not_made_again_by_the_same
     server = Server(settings)
     await server.start()
     here = f"127.0.0.1:{server.http_port}"
-    async with httpx.AsyncClient(base_url=f"http://{here}", auth=("all", "s3cret")) as operator:
+    async with httpx.AsyncClient(
+        base_url=f"http://{here}", auth=("all", "s3cret"), timeout=30
+    ) as operator:
         wanted = {"keyId": "clerk", "spaces": ["default"], "readOnly": True}
         key = (await operator.post("/v1/keys", json=wanted)).raise_for_status().json()
     stomp = f"?stomp_port={server.stomp_port}"

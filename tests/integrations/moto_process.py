@@ -74,7 +74,7 @@ class MotoProcess:
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                httpx.get(f"{self.url}/moto-api/").raise_for_status()
+                httpx.get(f"{self.url}/moto-api/", timeout=30).raise_for_status()
                 return
             except httpx.TransportError:
                 if self._process.poll() is not None or time.monotonic() > end:
@@ -94,12 +94,15 @@ class MotoProcess:
             f"{self.url}/v2/email/identities",
             json={"EmailIdentity": identity},
             headers={"authorization": _TO_SES},
+            timeout=30,
         ).raise_for_status()
 
     def forget(self, identity: str) -> None:
         """Let it take none of theirs any more."""
         httpx.delete(
-            f"{self.url}/v2/email/identities/{identity}", headers={"authorization": _TO_SES}
+            f"{self.url}/v2/email/identities/{identity}",
+            headers={"authorization": _TO_SES},
+            timeout=30,
         ).raise_for_status()
 
     def sent(self) -> list[EmailMessage]:
@@ -111,7 +114,7 @@ class MotoProcess:
         return [each["id"] for each in self._sent()]
 
     def _sent(self) -> list[dict[str, Any]]:
-        data = httpx.get(f"{self.url}/moto-api/data.json").raise_for_status().json()
+        data = httpx.get(f"{self.url}/moto-api/data.json", timeout=30).raise_for_status().json()
         messages: list[dict[str, Any]] = data["ses"]["RawMessage"]
         return messages
 

@@ -25,7 +25,7 @@ class Keys:
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.operator = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{server.http_port}", auth=("admin", SECRET)
+            base_url=f"http://127.0.0.1:{server.http_port}", auth=("admin", SECRET), timeout=30
         )
 
     def store(self, key_id: str, secret: str) -> RemoteEventStore:

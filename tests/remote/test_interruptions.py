@@ -181,7 +181,9 @@ async def test_leaving_while_broken(store: RemoteEventStore, stomp_proxy: Proxy)
 async def test_a_deleted_subscription_is_over(server: Ports, direct: RemoteEventStore) -> None:
     recorder = await subscribe(direct, Recorder())
     path = "/v1/spaces/default/subscriptions/view"
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.http}") as operator:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{server.http}", timeout=30
+    ) as operator:
         assert (await operator.delete(path)).status_code == 200
         await recorder.until(lambda: recorder.closed_because is not None)
         assert recorder.closed_because == "subscription 'view' was deleted"

@@ -23,7 +23,7 @@ async def log_of(http_port: int) -> Counter[str]:
     """Return how many events the log has of each entity."""
     found: Counter[str] = Counter()
     position = 0
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", timeout=30) as client:
         while True:
             answer = await client.get(f"/v1/spaces/default/log?after={position}&limit=5000")
             page = answer.raise_for_status().json()["events"]
@@ -38,7 +38,9 @@ async def test_overload_passes(command: Callable[..., ServerProcess]) -> None:
     url = Ports(server.http_port, server.stomp_port).url
     async with RemoteEventStore(url) as store:
         done = await asyncio.gather(*(store.create("default", "T", EVENTS) for _ in range(64)))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.http_port}") as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{server.http_port}", timeout=30
+    ) as client:
         metrics = (await client.get("/metrics")).text
     assert 'status="503"' in metrics, "nothing was refused"
     assert await log_of(server.http_port) == {each.entity_id: 1 for each in done}

@@ -76,7 +76,9 @@ async def test_a_dead_letter_has_the_reason(server: Ports, direct: RemoteEventSt
     # What was behind it comes again, and by then the dead letter is there.
     await recorder.until_events(3)
     assert recorder.data == ["0", "1", "1"]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.http}") as operator:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{server.http}", timeout=30
+    ) as operator:
         answer = await operator.get("/v1/spaces/default/subscriptions/view/dead-letters")
     (letter,) = answer.json()["deadLetters"]
     assert letter["position"] == first.offset

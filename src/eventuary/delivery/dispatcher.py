@@ -143,16 +143,14 @@ class Dispatcher:
             if subscription is None and durable:
                 subscription = await self._load(space, subscriber_id)
             if subscription is None:
-                heads = self.engine.heads
+                # What another server has acknowledged may not be known here yet.
+                heads = (0,) if from_beginning else await self.engine.newest_heads()
                 subscription = Subscription(
                     self,
                     space,
                     subscriber_id,
                     selection,
-                    [
-                        0 if from_beginning else heads[swimlane % len(heads)]
-                        for swimlane in range(self.engine.swimlanes(space))
-                    ],
+                    [heads[each % len(heads)] for each in range(self.engine.swimlanes(space))],
                     policy or self.policy,
                     durable=durable,
                     paused=False,

@@ -55,7 +55,7 @@ class Subscriptions:
         ``to`` has it by partition of the log: swimlanes of the others stay where they are. Dead
         letters beyond it are forgotten: their events are delivered again anyway.
         """
-        heads = self._dispatcher.engine.heads
+        heads = await self._dispatcher.engine.newest_heads()
         for partition, position in to.items():
             head = heads[partition]
             if not 0 <= position <= head:

@@ -252,8 +252,8 @@ class _Story:
             f"curl {server}/v1/spaces/default/log",
             f"ls {self._company.outbox}",
         )
-        self._stage.say(f"APIs to read and to try: [b]{server}/docs[/], [b]{orders}/docs[/], …")
         with contextlib.suppress(KeyboardInterrupt):
+            self._stage.say(f"APIs to read and to try: [b]{server}/docs[/], [b]{orders}/docs[/], …")
             threading.Event().wait()
 
     def stop(self) -> None:

@@ -49,7 +49,7 @@ def creating(*names: str, **more: object) -> dict[str, object]:
 
 @pytest.fixture
 async def client(http: HttpSide) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http.port}") as opened:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http.port}", timeout=30) as opened:
         yield opened
 
 

@@ -163,7 +163,7 @@ class SubscriptionRoutes:
     async def reset(self, call: Call) -> Response:
         """Deliver from elsewhere."""
         request = await call.body(self._reset)
-        heads = self._store.engine.heads
+        heads = await self._store.engine.newest_heads()
         if request.to == "beginning":
             to = dict.fromkeys(range(len(heads)), 0)
         elif request.to == "end":
