@@ -17,7 +17,7 @@ from tests.event_store.recorder import Recorder
 SELECTION = {"T": ["E"]}
 
 #: Seconds within which what is changed on one server has reached the others.
-SOON = 10.0
+SOON = 60.0
 
 
 @pytest.fixture

@@ -39,13 +39,14 @@ async def test_what_is_not_renewed_in_time_is_delivered_by_others_and_not_here(
     for task in keeper._tasks:  # as if no renewal got through
         task.cancel()
     await shared_out(stores, 0, 8, 0)
-    await until(lambda: other.data == ["0"], "the other delivers it again")
+    await until(lambda: set(other.data) == {"0"}, "the other delivers it again")
     assert stale.consumer is not None
     late = stale.events[0]
     assert not stale.consumer.acknowledge(late.swimlane, late.offset)
     await append(stores[0], 1, "f", None)
-    await until(lambda: other.data == ["0", "1"], "the other delivers what follows")
-    assert stale.data == ["0"]
+    await until(lambda: other.data[-1] == "1", "the other delivers what follows")
+    # A machine that stands still ends leases too: then it comes again, and to the first as well.
+    assert set(stale.data) == set(other.data[:-1]) == {"0"}
 
 
 async def test_what_was_lost_by_a_late_renewal_is_not_kept_from_others(
@@ -115,8 +116,11 @@ async def test_a_server_that_was_asleep_finds_out_before_it_delivers(
     assert held(stores[0]) == set()
 
 
-async def test_what_is_held_no_more_is_not_stored(postgres_url: str) -> None:
+async def test_what_is_held_no_more_is_not_stored(
+    postgres_url: str, leasing_class: type[Leasing], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Should a stale server store a position or a dead letter all the same, nothing comes of it."""
+    monkeypatch.setattr(leasing_class, "lease_seconds", 60.0)
     stale, present = open_engine(postgres_url), open_engine(postgres_url)
     await stale.start(lambda _: None)
     await present.start(lambda _: None)

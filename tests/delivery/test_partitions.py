@@ -10,6 +10,7 @@ from eventuary.delivery import feeding
 from eventuary.delivery.policy import DeliveryPolicy, OnDeadLetter
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import LogQuery
+from eventuary.engines.jetstream.leasing import JetStreamLeasing
 from eventuary.engines.opening import open_engine
 from eventuary.errors import BadRequest
 from eventuary.event_store import ReadFrom
@@ -19,6 +20,12 @@ from tests.event_store.recorder import Recorder
 _STREAMS = 3
 _SELECTION = {"T": ["E"]}
 _PATIENCE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _leases_that_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any machine stands still: what comes again then is no matter of these tests."""
+    monkeypatch.setattr(JetStreamLeasing, "lease_seconds", 60.0)
 
 
 @pytest.fixture

@@ -102,7 +102,9 @@ async def test_what_is_told_is_what_the_partitions_hold(url: str) -> None:
 async def test_a_partition_is_read_in_pages_without_gap_or_repeat(
     engine: Engine, limit: int
 ) -> None:
-    await asyncio.gather(*(engine.append(creation(CREATED, APPROVED)) for _ in range(30)))
+    # Of these some are in each partition.
+    named = (creation(CREATED, APPROVED, entity_id=f"order-{number}") for number in range(30))
+    await asyncio.gather(*map(engine.append, named))
     log = await whole_log(engine)
     for partition, events in enumerate(log):
         assert await pages(engine, LogQuery("default", 0, partition=partition, limit=limit)) == (

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any, cast
 
 import nats
 import pytest
@@ -10,7 +11,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from eventuary.engines.jetstream.address import read_address
+from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.wire import Lost, Wire
+from tests.nats.cluster import NatsCluster
 
 
 @pytest.fixture
@@ -55,45 +58,117 @@ async def answers(
             await asyncio.sleep(0.01)
 
 
-async def test_an_answer_that_goes_on_coming_is_waited_for(
-    wire: Wire, replica: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Clock:
+    """The loop of a wire, whose time stands still but for what the test puts it forward.
+
+    However slow the machine is, nothing grows old by it.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._now = 0.0
+        self._sweep: Callable[[], None] = wire._sweep
+        assert wire._sweeping is not None
+        wire._sweeping.cancel()
+        wire._loop = cast("asyncio.AbstractEventLoop", self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def time(self) -> float:
+        return self._now
+
+    def call_later(self, _delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        self._sweep = call
+        return self._loop.call_later(3600, call)
+
+    def put_forward(self, seconds: float) -> None:
+        """As many looks for questions that have grown old as there are in so long a time."""
+        for _ in range(round(10 * seconds)):
+            self._now += 0.1
+            self._sweep()
+
+
+async def several(wire: Wire, number: int) -> None:
+    """Return when so many answers to its one question are here."""
+    async with asyncio.timeout(30):
+        while sum(len(each.answers or ()) for each in wire._questions.values()) < number:
+            await asyncio.sleep(0.001)
+
+
+async def test_an_answer_that_goes_on_coming_is_waited_for(wire: Wire, replica: Client) -> None:
     """An entity's events may lie far apart: whoever reads a large log for them takes its time."""
-    monkeypatch.setattr("eventuary.engines.jetstream.wire._TIMEOUT", 2.0)
+    questions: asyncio.Queue[str] = asyncio.Queue()
 
-    async def answer(message: Msg) -> None:
-        for number in range(5):
-            await asyncio.sleep(0.6)
-            await replica.publish(message.reply, str(number).encode())
-        await replica.publish(message.reply, b"", headers={"Status": "204"})
+    async def note(message: Msg) -> None:
+        questions.put_nowait(message.reply)
 
-    await answers(replica, wire, "slow", answer)
-    *events, _ = await (await wire.begin_many("slow", b""))
+    await answers(replica, wire, "slow", note)
+    clock = Clock(wire)
+    asked = await wire.begin_many("slow", b"")
+    reply = await questions.get()
+    for number in range(5):
+        await replica.publish(reply, str(number).encode())
+        await several(wire, number + 1)
+        clock.put_forward(2.8)  # of 3
+    await replica.publish(reply, b"", headers={"Status": "204"})
+    *events, _ = await asked
     assert [each.data for each in events] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-async def test_one_that_stops_halfway_is_given_up(
-    wire: Wire, replica: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("eventuary.engines.jetstream.wire._TIMEOUT", 0.5)
-
+async def test_one_that_stops_halfway_is_given_up(wire: Wire, replica: Client) -> None:
     async def answer(message: Msg) -> None:
         await replica.publish(message.reply, b"the only one")
 
     await answers(replica, wire, "half", answer)
+    clock = Clock(wire)
+    asked = await wire.begin_many("half", b"")
+    await several(wire, 1)
+    clock.put_forward(2.8)
+    assert not asked.done()
+    clock.put_forward(0.4)
     with pytest.raises(Lost):
-        await (await wire.begin_many("half", b""))
+        await asked
 
 
-async def test_few_are_asked_who_all_are_slow(wire: Wire, replica: Client) -> None:
+async def test_few_are_asked_who_all_are_slow(
+    wire: Wire, replica: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each reads as much as the others: asking all the time would make them slower still."""
-    asked = 0
 
-    async def count(_: Msg) -> None:
+    async def say_nothing(_: Msg) -> None:
+        return
+
+    await answers(replica, wire, "busy", say_nothing)
+    clock, send, asked = Clock(wire), wire.send, []
+
+    async def note(subject: str, *arguments: Any) -> None:
+        asked.append(round(clock.time(), 1))
+        await send(subject, *arguments)
+
+    monkeypatch.setattr(wire, "send", note)
+    waiting = await wire.begin_many("busy", b"")
+    for _ in range(32):
+        clock.put_forward(0.1)
+        await asyncio.sleep(0)  # what is asked again is sent in a task
+    with pytest.raises(Lost):
+        await waiting
+    assert asked == [0.0, 0.3, 0.8, 1.8]
+
+
+async def test_nodes_that_have_not_heard_a_question_are_asked_again(
+    nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that starts is not refused because nobody has said that each write is synced."""
+    asked = 0
+    ask_all = Wire.ask_all
+
+    async def lose_the_first(wire: Wire, subject: str, heard: Callable[[bytes], None]) -> None:
         nonlocal asked
         asked += 1
+        if asked > 1:
+            await ask_all(wire, subject, heard)
 
-    await answers(replica, wire, "busy", count)
-    with pytest.raises(Lost):
-        await (await wire.begin_many("busy", b""))
-    assert 2 <= asked <= 4  # after 0, 1/4, 3/4 and 7/4 seconds of 3, when the machine is not busy
+    monkeypatch.setattr(Wire, "ask_all", lose_the_first)
+    assert await dangers(read_address(nats_cluster.url), []) == []
+    assert asked > 1

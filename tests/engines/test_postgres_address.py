@@ -1,12 +1,14 @@
 """The URL of a PostgreSQL engine: its hosts, each for itself, and what can't be is one line."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.address import Host, read_address
-from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.connecting import connect, disconnect
 from eventuary.errors import ConfigurationError
 from tests.ports import free_port
 from tests.postgres.process import PostgresProcess
@@ -72,17 +74,18 @@ def test_what_cannot_be_is_one_line(url: str, reason: str) -> None:
 
 
 async def test_a_host_that_never_answers_takes_no_time_from_the_others(
-    postgres: PostgresProcess,
+    postgres: PostgresProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a machine that is gone: a connection to it is neither made nor refused."""
+    monkeypatch.setattr("eventuary.engines.postgres.connecting._CONNECT_TIMEOUT", 60.0)
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     silent = server.sockets[0].getsockname()[1]
     hosts = f"127.0.0.1:{silent},127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"
     try:
-        async with asyncio.timeout(4):  # less than that host is waited for
+        async with asyncio.timeout(30):  # less than that host is waited for
             connection = await connect(read_address(f"postgresql://postgres@{hosts}/postgres"))
         assert await connection.fetchval("SHOW port") == str(postgres.port)
-        await connection.close(timeout=2)
+        await disconnect(connection)
     finally:
         server.close()
 
@@ -103,3 +106,18 @@ async def test_a_database_that_takes_no_writes_is_refused(postgres: PostgresProc
     url = f"{postgres.url}?default_transaction_read_only=on"
     with pytest.raises(ConfigurationError, match="is a standby, or takes no writes"):
         await open_engine(url).start(lambda committed: None)
+
+
+async def test_what_was_done_is_not_undone_by_a_server_that_says_no_goodbye(
+    postgres: PostgresProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still just when it is left: a start, or a key that was stored, is no failure."""
+    monkeypatch.setattr("eventuary.engines.postgres.connecting._CLOSE_TIMEOUT", 0.1)
+    connection = await connect(read_address(postgres.url))
+    process = await connection.fetchval("SELECT pg_backend_pid()")
+    os.kill(process, signal.SIGSTOP)
+    try:
+        await disconnect(connection)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert connection.is_closed()

@@ -15,7 +15,7 @@ import pytest
 from eventuary.engines.engine import Engine, LogQuery
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.address import read_address
-from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.connecting import connect, disconnect
 from eventuary.engines.postgres.continuity import Continuity
 from eventuary.errors import ServiceUnavailable
 from eventuary.events import Append, Appended
@@ -200,11 +200,11 @@ async def test_a_primary_that_was_replaced_is_not_used(
     for hosts in ((own_postgres, replica), (replica, own_postgres)) * 3:
         connection = await connect(read_address(_url(*hosts)), check=continuity.check)
         assert await connection.fetchval("SHOW port") == str(replica.port)
-        await connection.close(timeout=2)
+        await disconnect(connection)
     with pytest.raises(ServiceUnavailable, match="on timeline 1, and another was promoted to 2"):
         await connect(read_address(own_postgres.url), check=continuity.check)
     assert not promoted.is_closed()
-    await promoted.close(timeout=2)
+    await disconnect(promoted)
 
 
 async def test_the_first_connection_to_a_promoted_server_ends_those_to_the_old_one(
@@ -219,4 +219,4 @@ async def test_the_first_connection_to_a_promoted_server_ends_those_to_the_old_o
     with pytest.raises(asyncpg.PostgresConnectionError):
         await answer
     assert old.is_closed()
-    await promoted.close(timeout=2)
+    await disconnect(promoted)

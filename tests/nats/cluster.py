@@ -1,6 +1,7 @@
 """Three nodes on ports of the loopback interface, durable as in production (every write synced)."""
 
 import asyncio
+import itertools
 import json
 import shutil
 import tempfile
@@ -62,7 +63,8 @@ class NatsCluster:
 
     def leader_of(self, stream: str) -> Node:
         """Return the node that leads a stream."""
-        return next(node for node in self.nodes if node.name == asyncio.run(self._leader(stream)))
+        name = asyncio.run(self._leader(stream))
+        return next(node for node in self.nodes if node.name == name)
 
     def memory(self) -> float:
         """Return how many MB (10⁶ bytes) its nodes have resident, together."""
@@ -130,11 +132,14 @@ class NatsCluster:
         return True
 
     async def _leader(self, stream: str) -> str:
-        for server in self.servers:
+        deadline = time.monotonic() + _DEADLINE
+        for server in itertools.cycle(self.servers):
             answer = await self._ask(server, f"$JS.API.STREAM.INFO.{stream}", b"")
             if answer is not None and answer.get("cluster", {}).get("leader"):
                 return str(answer["cluster"]["leader"])
-        raise AssertionError(f"nobody leads {stream}")
+            assert time.monotonic() < deadline, f"nobody leads {stream}:\n{self.logs()}"
+            await asyncio.sleep(0.05)  # an election may be under way
+        raise AssertionError("a cluster has nodes")
 
     async def _is_whole(self, stream: str) -> bool:
         for server in self.servers:
@@ -147,12 +152,16 @@ class NatsCluster:
         return False
 
     async def _forget(self, name: str) -> None:
-        listed = await self._ask(self.servers[0], "$JS.API.STREAM.NAMES", b"")
-        assert listed is not None, self.logs()
-        for stream in listed.get("streams") or ():
-            if stream.startswith(f"{name}-"):
-                answer = await self._ask(self.servers[0], f"$JS.API.STREAM.DELETE.{stream}", b"")
-                assert answer is not None, self.logs()
+        deadline = time.monotonic() + _DEADLINE
+        for server in itertools.cycle(self.servers):
+            listed = await self._ask(server, "$JS.API.STREAM.NAMES", b"")
+            if listed is not None and "error" not in listed:
+                left = [each for each in listed.get("streams") or () if each.startswith(f"{name}-")]
+                if not left:
+                    return
+                for stream in left:  # one whose answer is lost is asked for again, or is gone
+                    await self._ask(server, f"$JS.API.STREAM.DELETE.{stream}", b"")
+            assert time.monotonic() < deadline, self.logs()
 
     async def _ask(self, server: str, subject: str, body: bytes) -> _Answer | None:
         """Ask a node; None when it does not answer."""

@@ -251,4 +251,5 @@ class Cells:
                 if present is not None and present.data == witness.data:
                     self._written = max(self._written, present.sequence)
                     return present.sequence
+            await self.catch_up()  # else a replica that is behind would show it as it was
             raise Moved(witness.subject)

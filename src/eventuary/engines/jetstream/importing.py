@@ -7,6 +7,7 @@ and its head says where to go on. A cell that says that it is not finished keeps
 A source whose positions have gaps can't be copied: JetStream leaves none out.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -37,6 +38,10 @@ from eventuary.swimlanes import DEFAULT_SWIMLANES
 
 #: Server numbers below this are taken to be given one after the other, by JetStream or PostgreSQL.
 _GIVEN_NUMBERS = 1 << 32
+
+#: Seconds until another migration is really there: one that was killed is for a moment yet.
+_PATIENCE = 5.0
+_PAUSE = 0.1
 
 #: Of snapshots and dead letters, so many are written at once.
 _AT_ONCE = 200
@@ -78,11 +83,14 @@ class JetStreamTarget(JetStreamStored):
             await self.cells.prepare()
             self.presence = Presence(self.wire, self.cells, self.subjects, Kind.MIGRATION)
             await self.presence.come()
-            others = await self.who(Kind.MIGRATION, self.presence)
-            if others:
-                raise ConfigurationError(
-                    f"TARGET: {self.shown}: another migration is making it ({', '.join(others)})"
-                )
+            deadline = time.monotonic() + _PATIENCE
+            while others := await self.who(Kind.MIGRATION, self.presence):
+                if time.monotonic() > deadline:
+                    raise ConfigurationError(
+                        f"TARGET: {self.shown}: another migration is making it "
+                        f"({', '.join(others)})"
+                    )
+                await asyncio.sleep(_PAUSE)
             await self._catalogue.load()
 
     async def begin(self, source: str) -> Migration:

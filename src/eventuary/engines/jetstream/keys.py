@@ -88,6 +88,7 @@ class JetStreamKeyStore:
         try:
             cells = Cells(wire, self._subjects)
             await cells.prepare()
+            await cells.catch_up()  # a key that was just stored, over another connection, is listed
             await check_is_finished(cells, self._subjects, self._address.shown)
             return await job(cells)
         finally:

@@ -6,6 +6,7 @@ the nodes how they are configured.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,13 +14,19 @@ import msgspec
 
 from eventuary.engines.jetstream.address import Address
 from eventuary.engines.jetstream.streams import StreamInfo
-from eventuary.engines.jetstream.wire import Wire
+from eventuary.engines.jetstream.wire import Lost, Wire
 
 #: Fewer replicas have no majority once one is lost.
 _FEWEST_REPLICAS = 3
 
 #: Seconds within which nodes answer; one that is down does not.
 _PATIENCE = 2.0
+
+#: The same of the first that answers: all may stand still for a moment, or the question be lost.
+_PATIENCE_FOR_ANY = 15.0
+
+#: Seconds until they are asked again.
+_ASK_EVERY = 0.5
 
 _ASK_ALL = "$SYS.REQ.SERVER.PING.JSZ"
 
@@ -91,16 +98,23 @@ async def _syncing(address: Address, nodes: set[str]) -> dict[str, bool]:
     try:
         answers: dict[str, bool] = {}
         all_answered = asyncio.Event()
+        deadline = time.monotonic() + _PATIENCE_FOR_ANY
 
         def heard(said: bytes) -> None:
+            nonlocal deadline
+            if not answers:
+                # Those that are there answer soon; a node that is down is asked at the next start.
+                deadline = time.monotonic() + _PATIENCE
             answer = msgspec.json.decode(said, type=_Answer)
             answers[answer.server.name] = answer.data.config.sync_always
             if nodes and nodes <= answers.keys():
                 all_answered.set()
 
-        await wire.ask_all(_ASK_ALL, heard)
-        with suppress(TimeoutError):  # a node that is down is asked when a server starts next
-            await asyncio.wait_for(all_answered.wait(), _PATIENCE)
+        while not all_answered.is_set() and time.monotonic() < deadline:
+            with suppress(Lost, TimeoutError):
+                async with asyncio.timeout(_ASK_EVERY):
+                    await wire.ask_all(_ASK_ALL, heard)
+                    await all_answered.wait()
         return answers
     finally:
         await wire.close()

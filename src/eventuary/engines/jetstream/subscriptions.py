@@ -116,8 +116,12 @@ class Subscriptions:
         return found, servers
 
     async def load(self, space: str | None, subscriber_id: str | None) -> list[SubscriptionRecord]:
-        """Return the stored subscriptions that match; None matches all."""
+        """Return the stored subscriptions that match; None matches all.
+
+        One that is named is as new as what any server has answered before.
+        """
         if space is not None and subscriber_id is not None:
+            await self._cells.catch_up()
             [one], _ = await self.look([(space, subscriber_id)])
             return [] if one is None else [one.record]
         of_space = "*" if space is None else token_of(space)
@@ -228,7 +232,12 @@ class Subscriptions:
     async def dead_letters(
         self, space: str | None, subscriber_id: str | None
     ) -> list[DeadLetterRecord]:
-        """Return dead letters, lowest position first; None: of all."""
+        """Return dead letters, lowest position first; None: of all.
+
+        Those of one subscription are as new as what any server has answered before.
+        """
+        if space is not None and subscriber_id is not None:
+            await self._cells.catch_up()
         of_space = "*" if space is None else token_of(space)
         of_subscriber = "*" if subscriber_id is None else token_of(subscriber_id)
         start = f"{self._subjects.cell(KIND)}.{of_space}.{of_subscriber}"

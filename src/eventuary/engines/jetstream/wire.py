@@ -34,6 +34,10 @@ _RECONNECT_EVERY = 0.1
 #: Seconds in which what was said is sent before the connection is closed.
 _MOST_FLUSHING = 2
 
+#: Seconds within which a node knows what is listened to, and until it is asked again.
+_MOST_ANNOUNCING = 15.0
+_FLUSH_EVERY = 2
+
 #: Bytes that may wait to be sent.
 _MOST_PENDING = 256 * 1024 * 1024
 
@@ -141,7 +145,7 @@ class Wire:
                 pending_msgs_limit=0,
                 pending_bytes_limit=0,
             )
-            await self._client.flush()
+            await self._is_known()
         except (NatsError, OSError, TimeoutError) as error:
             await self._client.close()
             raise ConfigurationError(
@@ -185,7 +189,7 @@ class Wire:
 
         try:
             await self._client.subscribe(subject, cb=on_message)
-            await self._client.flush()  # the node knows of it
+            await self._is_known()
         except (NatsError, OSError, TimeoutError) as error:
             raise Lost(describe(error)) from error
 
@@ -196,6 +200,22 @@ class Wire:
     def when_back(self, call: Callable[[], None]) -> None:
         """Call it each time that the connection was made anew."""
         self._returns.append(call)
+
+    async def _is_known(self) -> None:
+        """Return when the node knows what is listened to.
+
+        A node that is left meanwhile takes the answer with it: the next one is asked.
+        """
+        deadline = self._loop.time() + _MOST_ANNOUNCING
+        while True:
+            try:
+                await self._client.flush(_FLUSH_EVERY)
+            except (NatsError, OSError, TimeoutError):
+                if self._loop.time() >= deadline:
+                    raise
+                await asyncio.sleep(_RECONNECT_EVERY)
+            else:
+                return
 
     async def say(self, subject: str, payload: bytes) -> None:
         """Say something that nobody answers, if the connection is there."""

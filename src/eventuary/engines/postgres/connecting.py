@@ -5,6 +5,7 @@ from the others. The first that takes writes, and is not refused by ``check``, i
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -15,6 +16,9 @@ from eventuary.errors import ServiceUnavailable
 
 #: Seconds until a connection that is not made counts as refused.
 _CONNECT_TIMEOUT = 5.0
+
+#: Seconds until one that is not ended, because its server stands still, is left as it is.
+_CLOSE_TIMEOUT = 2.0
 
 #: Seconds until a host that was not the primary is asked again, while another gives no answer.
 _ASK_AGAIN_AFTER = 0.5
@@ -82,6 +86,17 @@ async def connect(address: Address, *, durable: bool = True, check: Check = _any
     if chosen is None:
         raise _failure(failures)
     return chosen
+
+
+async def disconnect(connection: Connection) -> None:
+    """End a connection: properly, if its server soon says that it is ended.
+
+    Never fails: whatever was done over it is done.
+    """
+    with contextlib.suppress(*LOST, asyncpg.PostgresError):
+        await connection.close(timeout=_CLOSE_TIMEOUT)
+        return
+    connection.terminate()
 
 
 async def _open(address: Address, host: Host, durable: bool, check: Check) -> Connection:

@@ -35,7 +35,7 @@ from eventuary.engines.engine import (
 from eventuary.engines.postgres import subscriptions
 from eventuary.engines.postgres.address import Address
 from eventuary.engines.postgres.catalogue import Catalogue
-from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.connecting import connect, disconnect
 from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import LOST, Connection, check_server, describe
 from eventuary.engines.postgres.following import Follower, channel_of, head_of
@@ -92,7 +92,7 @@ class PostgresEngine:
             try:
                 return await schema_version(connection, self._address.schema) > 0
             finally:
-                await connection.close(timeout=2)
+                await disconnect(connection)
 
         try:
             return asyncio.run(ask())
@@ -146,7 +146,7 @@ class PostgresEngine:
                 head_id = await event_id_at(connection, head)
                 await self._catalogue.load(connection)
             finally:
-                await connection.close(timeout=2)
+                await disconnect(connection)
         except (*LOST, asyncpg.PostgresError) as error:
             raise ConfigurationError(
                 f"engine: {self._address.shown}: can't be opened: {describe(error)}"

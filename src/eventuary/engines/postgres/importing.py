@@ -9,6 +9,7 @@ beyond them, as far as they may meet: those that PostgreSQL gives are small, tho
 drawn from 48 bits.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,10 @@ from eventuary.events import LogEvent
 
 #: Node numbers below this are taken to be given by PostgreSQL, one after the other.
 _GIVEN_NUMBERS = 1 << 32
+
+#: Seconds until another migration is really there: one that was killed is for a moment yet.
+_PATIENCE = 5.0
+_PAUSE = 0.1
 
 _LOCK = (
     "SELECT pg_try_advisory_lock((1165390970::bigint << 32) | 'migration'::regclass::oid::bigint)"
@@ -96,8 +101,13 @@ class PostgresTarget(PostgresStored):
         with self.told():
             await check_server(connection)
             await bring_up_to_date(connection, self.address)
-            if not await connection.fetchval(_LOCK):
-                raise ConfigurationError(f"TARGET: {self.shown}: another migration is making it")
+            deadline = time.monotonic() + _PATIENCE
+            while not await connection.fetchval(_LOCK):
+                if time.monotonic() > deadline:
+                    raise ConfigurationError(
+                        f"TARGET: {self.shown}: another migration is making it"
+                    )
+                await asyncio.sleep(_PAUSE)
             await self.catalogue.load(connection)
 
     async def begin(self, source: str) -> Migration:

@@ -12,7 +12,7 @@ import msgspec
 
 from eventuary.engines.engine import KeyRecord
 from eventuary.engines.postgres.address import Address
-from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.connecting import connect, disconnect
 from eventuary.engines.postgres.database import LOST, Connection, unavailable
 from eventuary.engines.postgres.lane import Lane
 from eventuary.errors import Conflict, NotFound
@@ -83,7 +83,7 @@ class PostgresKeyStore:
             try:
                 return await job(connection)
             finally:
-                await connection.close(timeout=2)
+                await disconnect(connection)
         except (*LOST, asyncpg.PostgresError) as error:
             raise unavailable(error) from error
 

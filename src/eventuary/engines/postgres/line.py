@@ -5,12 +5,11 @@ connection is tried at most every second, at first sooner.
 """
 
 import asyncio
-import contextlib
 
 import asyncpg
 
 from eventuary.engines.postgres.address import Address
-from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.connecting import connect, disconnect
 from eventuary.engines.postgres.continuity import Continuity
 from eventuary.engines.postgres.database import LOST, Connection, unavailable
 from eventuary.errors import ServiceUnavailable
@@ -82,7 +81,4 @@ class Line:
         """End the connection properly."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            with contextlib.suppress(*LOST, asyncpg.PostgresError):
-                await connection.close(timeout=2)
-                return
-            connection.terminate()
+            await disconnect(connection)

@@ -7,7 +7,6 @@ To hold it, a transaction takes the turn to append, in which servers join too, f
 there, and stays: a server that is started then waits for its turn, gives up, and says so.
 """
 
-import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
@@ -24,7 +23,7 @@ from eventuary.engines.engine import DeadLetterRecord, KeyRecord, SubscriptionRe
 from eventuary.engines.postgres import subscriptions
 from eventuary.engines.postgres.address import Address
 from eventuary.engines.postgres.catalogue import Catalogue
-from eventuary.engines.postgres.connecting import connect
+from eventuary.engines.postgres.connecting import connect, disconnect
 from eventuary.engines.postgres.database import LOST, Connection, describe
 from eventuary.engines.postgres.following import head_of
 from eventuary.engines.postgres.keys import read_keys
@@ -128,8 +127,7 @@ class PostgresStored:
         """Disconnect, and let servers have it."""
         for connection in (self._connection, self._guard):
             if connection is not None:
-                with contextlib.suppress(*LOST, asyncpg.PostgresError):
-                    await connection.close(timeout=2)
+                await disconnect(connection)
         self._connection = self._guard = None
 
     async def hold(self) -> str | None:
@@ -147,7 +145,7 @@ class PostgresStored:
             served_by = await serving(guard)
             if served_by is not None:
                 self._guard = None
-                await guard.close(timeout=2)
+                await disconnect(guard)
             return served_by
 
     @asynccontextmanager
