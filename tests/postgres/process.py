@@ -86,8 +86,16 @@ class PostgresProcess:
         self._end(signal.SIGQUIT)
 
     def kill(self) -> None:
-        """Kill its main process; the others notice, and end."""
+        """Kill its main process, and return when the others have noticed, and ended.
+
+        One that was slow to notice could answer yet what it had been asked.
+        """
+        left = self._children() if self._is_running() else []
         self._end(signal.SIGKILL)
+        deadline = time.monotonic() + _DEADLINE
+        while left := [each for each in left if _is_process(each)]:
+            assert time.monotonic() < deadline, f"still there: {left}"
+            time.sleep(0.01)
 
     def pause(self) -> None:
         """Stop all its processes where they are: it takes connections, and never answers."""
@@ -120,11 +128,14 @@ class PostgresProcess:
     def _signal_all(self, number: int) -> None:
         """Signal the main process and its children, each of which leads a group of its own."""
         assert self._process is not None
-        main = self._process.pid
-        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        for pid in (main, *map(int, children)):
+        for pid in (self._process.pid, *self._children()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def _children(self) -> list[int]:
+        assert self._process is not None
+        main = self._process.pid
+        return [*map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())]
 
     def _run(self, program: str, *arguments: str, user: str | None = None) -> str:
         done = subprocess.run(
@@ -182,3 +193,12 @@ class PostgresProcess:
         if self._watcher is not None:
             self._watcher.communicate(b"it has ended\n", _DEADLINE)
             self._watcher = None
+
+
+def _is_process(pid: int) -> bool:
+    """Whether it is there; one that has ended, and that nobody has waited for, is not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
