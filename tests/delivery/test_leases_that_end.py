@@ -5,11 +5,13 @@ import asyncio
 import pytest
 
 from eventuary.delivery import tenancy
+from eventuary.delivery.swimlane import Swimlane
 from eventuary.embedded import EmbeddedEventStore
 from eventuary.engines.engine import Lease, Leasing, SwimlanePosition
 from eventuary.engines.opening import open_engine
 from eventuary.engines.postgres.leasing import LEASE_SECONDS
 from tests.delivery.servers import (
+    SELECTION,
     append,
     held,
     lease_seconds,
@@ -114,6 +116,29 @@ async def test_a_server_that_was_asleep_finds_out_before_it_delivers(
     assert recorder.consumer is not None
     assert not recorder.consumer.acknowledge(late.swimlane, late.offset)
     assert held(stores[0]) == set()
+
+
+async def test_a_notification_is_not_lost_with_a_lease(
+    stores: list[EmbeddedEventStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wakes too late, just when a swimlane has reached the present: it is told all the same."""
+    clock, reached_head = tenancy._clock, Swimlane.reached_head
+    late: list[int] = []
+
+    def wake_late(swimlane: Swimlane) -> None:
+        if not late:
+            late.append(swimlane.number)
+            monkeypatch.setattr(tenancy, "_clock", lambda: clock() + 600.0)
+            asyncio.get_running_loop().call_soon(monkeypatch.setattr, tenancy, "_clock", clock)
+        reached_head(swimlane)
+
+    monkeypatch.setattr(Swimlane, "reached_head", wake_late)
+    recorder = Recorder()
+    recorder.consumer = await stores[0].subscribe(
+        "s", "view", SELECTION, recorder, progress_notifications=True
+    )
+    await recorder.until(lambda: {each.swimlane for each in recorder.deliveries} == set(range(8)))
+    assert late
 
 
 async def test_what_is_held_no_more_is_not_stored(

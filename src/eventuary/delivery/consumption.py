@@ -83,8 +83,6 @@ class Consumption:
 
     def notify(self, delivery: Delivery) -> None:
         """Hand over a notification; it is acknowledged at minus its offset."""
-        if not self.subscription.in_force:
-            return
         if self.ack_mode is AckMode.CUMULATIVE:
             self._handed.append((delivery.swimlane, -delivery.offset))
         self.receiver.deliver([delivery])

@@ -182,6 +182,8 @@ class Feeding:
 
     def _notify(self, swimlane: Swimlane) -> None:
         """Tell a consumer that asked for it that its swimlane has reached the present."""
+        if not self._subscription.in_force:
+            return  # it is told when it is delivered here again
         holder = self._holders[swimlane.number]
         if holder is None or swimlane.number not in holder.to_notify:
             return
