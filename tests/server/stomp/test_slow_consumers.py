@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 
 from eventuary.limits import Limits
+from tests.server.standing_still import stand_still
 from tests.server.stomp.conftest import Opening, StompSide
 from tests.server.stomp.wire import DEADLINE, Wire, frame
 
@@ -128,6 +129,19 @@ async def test_one_that_takes_nothing_is_cut(open_stomp: Opening) -> None:
         await take_all(other)
         assert stomp.listener.connections == 1
         await stomp.still_serves()
+
+
+async def test_one_that_takes_nothing_from_a_server_that_stands_still_is_not_cut(
+    open_stomp: Opening,
+) -> None:
+    async with open_stomp(Limits(write_timeout=0.4)) as stomp:
+        await append_many(stomp)
+        wire = await stalled(stomp, "s")
+        await stomp.until(lambda: all(session.full for session in stomp.sessions))
+        await stand_still(1.0)
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await take_all(wire)
+        assert stomp.listener.connections == 1
 
 
 async def reading_slowly(stomp: StompSide) -> Wire:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from eventuary.server.countdown import Countdown
 from eventuary.server.sockets import address_of
 from eventuary.server.stomp.listener import StompListener
 
@@ -56,9 +57,7 @@ class _Conversation:
         """Talk until either side ends it."""
         sending = asyncio.create_task(self._send())
         receiving = asyncio.create_task(self._receive())
-        connecting = asyncio.get_running_loop().call_later(
-            self._listener.limits.request_timeout, self._session.check_connected
-        )
+        connecting = Countdown(self._listener.limits.request_timeout, self._session.check_connected)
         try:
             await asyncio.wait([sending, receiving], return_when=asyncio.FIRST_COMPLETED)
         finally:
