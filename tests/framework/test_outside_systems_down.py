@@ -50,7 +50,7 @@ def system(
 ) -> OutsideSystem:
     return OutsideSystem(
         "post",
-        timeout=5,
+        timeout=60,
         retries=Retries(attempts=failures, first_pause=0.001, longest_pause=0.002),
         circuit=Circuit(failures, first_pause, longest_pause),
     )
