@@ -9,6 +9,7 @@ from tests.server.rest.conftest import HttpSide, Opening
 from tests.server.rest.wire import DEADLINE, Wire, create, creation, find, request
 
 
+@pytest.mark.timeout(300)  # each byte is an event to store
 async def test_a_request_cut_at_every_byte(http: HttpSide, wire: Wire) -> None:
     whole = create("whole")
     for cut in range(1, len(whole)):

@@ -147,6 +147,7 @@ async def attack(stomp: StompSide, version: str | None, sent: list[bytes], seed:
     await stomp.until_alone()
 
 
+@pytest.mark.timeout(300)  # each example stores an event
 def test_rubbish_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     with (
         tempfile.TemporaryDirectory() as directory,
