@@ -88,7 +88,7 @@ async def test_a_call_whose_record_can_t_be_stored_is_not_made_again_by_the_same
                 await run.caught_up()
             assert len(office.taken) == 1
             letters = server.store.subscriptions.dead_letters
-            await eventually(lambda: server.store.statistics.dead_letters == 1)
+            await eventually(lambda: server.store.statistics.dead_letters == 1, within=60)
             [letter] = await letters("default", "clerk")
             assert letter.attempts == 3
             assert letter.reason.startswith("Forbidden: key 'clerk'")
@@ -117,14 +117,14 @@ async def test_a_paused_subscriber_comes_back_when_its_server_does(tmp_path: Pat
         ):
             one = run[clerk.subscriber]
             await write(store, "hello")
-            await eventually(lambda: one.waits_for == "post")
-            await eventually(lambda: server.store.consumers == 0)
+            await eventually(lambda: one.waits_for == "post", within=60)
+            await eventually(lambda: server.store.consumers == 0, within=60)
             await server.stop()
             await office.open()
-            await eventually(lambda: "it can't come back: " in (one.trouble or ""), within=20)
+            await eventually(lambda: "it can't come back: " in (one.trouble or ""), within=60)
             server = Server(settings)
             await server.start()
-            await eventually(lambda: clerk.texts() == ["hello"], within=20)
+            await eventually(lambda: clerk.texts() == ["hello"], within=60)
             assert (one.trouble, one.waits_for) == (None, None)
             await run.caught_up()
         await server.stop()

@@ -15,7 +15,7 @@ _STEPS = 4
 class Countdown:
     """Calls ``then`` after so many seconds, unless it is cancelled."""
 
-    def __init__(self, seconds: float, then: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, then: Callable[[], object]) -> None:
         self._loop = asyncio.get_running_loop()
         self._step = seconds / _STEPS
         self._left = _STEPS

@@ -1,6 +1,7 @@
 """STOMP over WebSocket, for browsers: the same sessions, in text or binary messages."""
 
 import asyncio
+from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -84,6 +85,7 @@ class _Conversation:
             return  # it is gone
 
     async def _send(self) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             while True:
                 await self._changed.wait()
@@ -91,19 +93,23 @@ class _Conversation:
                 while self._unsent:
                     data = b"".join(self._unsent)
                     self._unsent.clear()
-                    async with asyncio.timeout(self._listener.limits.write_timeout):
+                    # Ends this task, and so the conversation, when the client takes nothing.
+                    taking = Countdown(self._listener.limits.write_timeout, task.cancel)
+                    try:
                         if self._binary:
                             await self._websocket.send_bytes(data)
                         else:
                             await self._websocket.send_text(data.decode("utf-8", "replace"))
+                    finally:
+                        taking.cancel()
                     self._unsent_size -= len(data)
                     if self._session.full and self._unsent_size < _LOW_WATER:
                         self._session.resume()
                 if self._finishing:
                     await self._websocket.close(_NORMAL)
                     return
-        except (TimeoutError, WebSocketDisconnect, RuntimeError):
-            return  # it is gone, or takes nothing
+        except (WebSocketDisconnect, RuntimeError):
+            return  # it is gone
 
     # As the session's wire
 
