@@ -160,12 +160,20 @@ async def test_keeping_and_forgetting_at_once_ends_in_forgotten(keys: KeyStore) 
         await keys.find(ADA)
 
 
+def test_sqlite_waits_for_other_processes_as_long_as_for_those_of_a_view(tmp_path: Path) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/keys.db")
+    SqlKeyStore(engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+    engine.dispose()
+
+
 def test_processes_that_race_end_with_one_key(place: str) -> None:
     number = 40
     with _process("keep", place, number) as one, _process("keep", place, number) as other:
         for process in (one, other):
             _begin(process)
-        said = [process.communicate(timeout=60)[0].splitlines() for process in (one, other)]
+        said = [process.communicate(timeout=100)[0].splitlines() for process in (one, other)]
         assert (one.returncode, other.returncode) == (0, 0)
     assert len(said[0]) == number
     assert said[0] == said[1]

@@ -43,7 +43,7 @@ async def store() -> AsyncIterator[VanishingEventStore]:
         yield store
 
 
-def system(timeout: float = 5.0) -> OutsideSystem:
+def system(timeout: float = 60.0) -> OutsideSystem:
     return OutsideSystem("post", timeout=timeout, retries=QUICK, circuit=TOLERANT)
 
 

@@ -50,7 +50,7 @@ def system(
 ) -> OutsideSystem:
     return OutsideSystem(
         "post",
-        timeout=5,
+        timeout=60,
         retries=Retries(attempts=failures, first_pause=0.001, longest_pause=0.002),
         circuit=Circuit(failures, first_pause, longest_pause),
     )
@@ -169,8 +169,8 @@ async def test_a_paused_subscriber_stops_at_once_and_goes_on_when_it_is_started(
 ) -> None:
     await office.close()
     clerk = Clerk(office, system(first_pause=600, longest_pause=600), policy=STRICT)
-    async with asyncio.timeout(8):  # less than the grace that handlers have
-        async with running(store, clerk.subscriber) as run:
+    async with asyncio.timeout(60):  # less than the grace that handlers have
+        async with running(store, clerk.subscriber, grace=600) as run:
             await write(store, "1")
             await eventually(lambda: run[clerk.subscriber].waits_for == "post")
             await eventually(lambda: store.consumers == 0)

@@ -9,9 +9,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 USAGES = Path(__file__).parent / "fixtures" / "usages.txt"
 
 
+@pytest.mark.timeout(400)
 def test_mypy_complains_of_the_wrong_uses_and_of_no_others(tmp_path: Path) -> None:
     (tmp_path / "usages.py").write_text(USAGES.read_text())
     ran = subprocess.run(
@@ -28,7 +31,7 @@ def test_mypy_complains_of_the_wrong_uses_and_of_no_others(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     complaints: dict[int, set[str]] = defaultdict(set)
     for line in ran.stdout.splitlines():

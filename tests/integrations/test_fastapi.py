@@ -48,7 +48,7 @@ class NewCustomer(BaseModel):
 def shop(store: EventStore, *subscribers: Subscriber) -> FastAPI:
     """Return an application as a user writes it."""
     app = FastAPI(lifespan=lifespan(store, *subscribers), exception_handlers=exception_handlers)
-    app.include_router(health(patience=0.5))
+    app.include_router(health(patience=10))
 
     @app.post("/customers")
     async def add_customer(request: NewCustomer, customers: Customers) -> str:
@@ -191,10 +191,12 @@ async def test_readiness_tells_of_a_subscriber_that_ended() -> None:
 
 async def test_readiness_tells_of_a_store_that_does_not_answer() -> None:
     store = VanishingEventStore()
-    async with served(shop(store)) as client:
+    app = shop(store)
+    app.include_router(health("/impatient", patience=0.5))
+    async with served(app) as client:
         assert (await client.get("/health/ready")).status_code == 200
         await store.engine.stop()
-        unready = await client.get("/health/ready")
+        unready = await client.get("/impatient/ready")
         assert _error(unready)[:2] == (503, "service_unavailable")
         assert "event store" in unready.json()["explanation"]
         await store.engine.start(lambda _: None)  # so that it can be closed

@@ -4,7 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.linearizability.checking import NotLinearizable, check
@@ -42,13 +42,11 @@ def with_tags(history: list[Operation], place: int, tags: tuple[str, ...]) -> li
     return [*history[:place], changed, *history[place + 1 :]]
 
 
-@settings(deadline=None)
 @given(HISTORIES)
 def test_what_was_atomic_is_accepted(history: list[Operation]) -> None:
     check(history)
 
 
-@settings(deadline=None)
 @given(HISTORIES, CHANCES)
 def test_a_last_read_without_an_append_that_was_acknowledged_is_refused(
     history: list[Operation], chance: Random
@@ -65,7 +63,6 @@ def test_a_last_read_without_an_append_that_was_acknowledged_is_refused(
     )
 
 
-@settings(deadline=None)
 @given(HISTORIES, CHANCES)
 def test_a_read_of_two_events_the_other_way_round_is_refused(
     history: list[Operation], chance: Random
@@ -75,7 +72,6 @@ def test_a_read_of_two_events_the_other_way_round_is_refused(
     refused(with_tags(history, place, (*tags[:at], tags[at + 1], tags[at], *tags[at + 2 :])))
 
 
-@settings(deadline=None)
 @given(HISTORIES, CHANCES)
 def test_a_read_of_an_event_that_nobody_wrote_is_refused(
     history: list[Operation], chance: Random
@@ -85,7 +81,6 @@ def test_a_read_of_an_event_that_nobody_wrote_is_refused(
     refused(with_tags(history, place, (*tags[:at], "nobody's", *tags[at:])))
 
 
-@settings(deadline=None)
 @given(HISTORIES, CHANCES)
 def test_an_append_that_was_refused_and_is_there_is_refused(
     history: list[Operation], chance: Random
@@ -105,7 +100,6 @@ def test_an_append_that_was_refused_and_is_there_is_refused(
     refused([*history[:place], lie, *history[place + 1 :]])
 
 
-@settings(deadline=None)
 @given(HISTORIES)
 def test_a_second_append_that_was_acknowledged_to_one_version_is_refused(
     history: list[Operation],

@@ -103,7 +103,7 @@ class Wire:
         return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.integers(1, 12),
     st.integers(1, 5),

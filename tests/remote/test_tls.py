@@ -62,7 +62,7 @@ async def test_everything_over_tls(secured: Secured) -> None:
 
 
 async def test_a_certificate_that_is_not_trusted_is_told_at_once(secured: Secured) -> None:
-    async with RemoteEventStore(secured.url) as store, asyncio.timeout(5):
+    async with RemoteEventStore(secured.url) as store, asyncio.timeout(20):
         with pytest.raises(ConfigurationError, match=r"is not trusted: .*local issuer"):
             await store.create("default", "T", [NewEvent("E", "")])
         with pytest.raises(ConfigurationError, match=r"is not trusted: .*local issuer"):
@@ -79,7 +79,7 @@ async def test_a_name_that_is_not_the_certificates(secured: Secured) -> None:
 async def test_a_server_without_tls_is_told_at_once(command: Callable[..., ServerProcess]) -> None:
     server = command()
     url = f"https://127.0.0.1:{server.http_port}?stomp_port={server.stomp_port}"
-    async with RemoteEventStore(url) as store, asyncio.timeout(5):
+    async with RemoteEventStore(url) as store, asyncio.timeout(20):
         with pytest.raises(ConfigurationError, match="does not speak TLS"):
             await store.create("default", "T", [NewEvent("E", "")])
         with pytest.raises(ConfigurationError, match="does not speak TLS"):

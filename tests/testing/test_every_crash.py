@@ -103,7 +103,7 @@ async def test_cancelling_while_it_goes_on_ends_in_one_consistent_state() -> Non
 
 
 async def go_through(
-    scenario: Scenario, *subscribers: Subscriber, within: float = 10.0
+    scenario: Scenario, *subscribers: Subscriber, within: float = 60.0
 ) -> list[str]:
     """Try every crash, expecting nothing; return where the crashes were."""
     crashes = []
@@ -205,5 +205,5 @@ async def test_at_rest_waits_for_what_comes_of_what_is_handled() -> None:
         running(store, order_service, customer_service) as run,
     ):
         await place_orders(store)
-        await at_rest(store, run)
+        await at_rest(store, run, within=60)
         await assert_consistent(store)

@@ -100,7 +100,7 @@ async def test_redelivery_brings_each_event_twice_in_an_order_that_may_happen(se
         running(store, log.subscriber) as run,
     ):
         await steps(store)
-        await at_rest(store, run)
+        await at_rest(store, run, within=60)
     assert len(log.seen) == 60
     for entity in range(6):
         numbers = log.of(f"{entity}")
@@ -118,7 +118,7 @@ async def test_redelivery_goes_back_by_one_event_and_by_several() -> None:
             running(store, log.subscriber) as run,
         ):
             await steps(store, entities=1, numbers=12)
-            await at_rest(store, run)
+            await at_rest(store, run, within=60)
         numbers = log.of("0")
         lengths |= {one - other + 1 for one, other in pairwise(numbers)}
     assert {1, 2, 3, 4} <= lengths
@@ -132,7 +132,7 @@ async def test_reordering_keeps_the_order_of_each_entity_and_no_other(redeliver:
         async with Faults(memory_store(), seed=seed, reorder=True, redeliver=redeliver) as store:
             await steps(store, entities=12, numbers=2)
             async with running(store, log.subscriber) as run:  # all is there to be reordered
-                await at_rest(store, run)
+                await at_rest(store, run, within=60)
         for entity in range(12):
             assert is_rewinding(log.of(f"{entity}"))
             assert set(log.of(f"{entity}")) == {0, 1}
@@ -152,7 +152,7 @@ async def test_failures_among_the_faults_lose_nothing(seed: int) -> None:
         running(store, log.subscriber) as run,
     ):
         await steps(store)
-        await at_rest(store, run)
+        await at_rest(store, run, within=60)
     assert not any(failing.values())
     for entity in range(6):
         assert set(log.of(f"{entity}")) == set(range(5))
@@ -168,7 +168,7 @@ async def test_the_saga_does_not_mind(seed: int) -> None:
         customers, orders = Repository(store, Customer), Repository(store, Order)
         customer = await customers.save(Customer.create(Decimal(10)))
         placed = [await orders.save(Order.create(customer.id, Decimal(3))) for _ in range(5)]
-        await at_rest(store, run)
+        await at_rest(store, run, within=60)
         states = [(await orders.load(each.id)).state for each in placed]
         assert states.count(OrderState.APPROVED) == 3
         assert states.count(OrderState.REJECTED) == 2
@@ -190,7 +190,7 @@ async def test_a_handler_that_minds_is_found_out() -> None:
 
     async with Faults(memory_store(), redeliver=True) as store, running(store, careless) as run:
         await steps(store, entities=1, numbers=1)
-        await at_rest(store, run)
+        await at_rest(store, run, within=60)
     assert counted == [0, 0]
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = """
 from decimal import Decimal
 
@@ -57,6 +59,7 @@ REPORT = [
 ]
 
 
+@pytest.mark.timeout(400)
 def test_a_report_shows_the_test_s_line_and_the_difference(tmp_path: Path) -> None:
     (tmp_path / "test_orders.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
@@ -68,7 +71,7 @@ def test_a_report_shows_the_test_s_line_and_the_difference(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert "4 failed" in ran.stdout, ran.stdout + ran.stderr
     rest = iter([" ".join(line.split()) for line in ran.stdout.splitlines()])

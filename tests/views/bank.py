@@ -1,5 +1,6 @@
 """A bank over a real event store: commands append events, and a view counts them."""
 
+import asyncio
 from decimal import Decimal
 
 from eventuary import Event, EventStore
@@ -23,6 +24,11 @@ async def open_account(
     return await store.create(
         "default", "Account", encoded(Opened("b", owner), *events), entity_id=account
     )
+
+
+async def open_accounts(store: EventStore, number: int, *events: Event) -> list[Appended]:
+    """Open several at once: the store syncs its disk for many of them together."""
+    return await asyncio.gather(*(open_account(store, *events) for _ in range(number)))
 
 
 async def happen(store: EventStore, account: Appended, *events: Event) -> Appended:

@@ -56,13 +56,13 @@ async def test_a_store_that_is_not_there_when_it_moves_on_is_asked_again(
         await run.caught_up()
         monkeypatch.setattr(lasting_store, "subscribe", perhaps)
         await ledger.kept.switch(await ledger.kept.open_building())
-        await eventually(lambda: refused == 2)
+        await eventually(lambda: refused == 2, within=60)
         assert run[ledger.view].trouble == "the store is away"
         away = False
         await open_account(lasting_store, pay(1))
-        await eventually(lambda: run[ledger.view].shown == 2)
+        await eventually(lambda: run[ledger.view].shown == 2, within=60)
         assert await ledger.branches.get("b") == BranchDocument("b", 2, Decimal(2))
-        await eventually(lambda: run[ledger.view].trouble is None)
+        await eventually(lambda: run[ledger.view].trouble is None, within=60)
 
 
 async def test_a_view_that_is_never_idle_drops_what_is_retired(
@@ -84,7 +84,7 @@ async def test_a_view_that_is_never_idle_drops_what_is_retired(
         for _ in range(5):
             await open_account(lasting_store, pay(1))
             await run.caught_up()
-        await eventually(lambda: tidied == 1)
+        await eventually(lambda: tidied == 1, within=60)
         [left] = await ledger.kept.generations()
         assert (left.number, left.state) == (2, GenerationState.LIVE)
     assert tidied == 1, "now and then, not with each group"
@@ -106,7 +106,7 @@ async def test_what_was_retired_long_ago_is_not_read_any_more(
     monkeypatch.setattr(ledger.kept, "generations", long_ago)
     async with running(lasting_store, ledger.view) as run:
         await ledger.kept.switch(await ledger.kept.open_building())
-        await eventually(lambda: run[ledger.view].shown == 2)
+        await eventually(lambda: run[ledger.view].shown == 2, within=60)
 
 
 async def test_what_was_dropped_is_not_read_any_more(
@@ -126,7 +126,7 @@ async def test_what_was_dropped_is_not_read_any_more(
         await other.kept.switch(await other.kept.open_building())
         await other.kept.drop(1)
         dropped.set()
-        await eventually(lambda: run[ledger.view].shown == 2)
+        await eventually(lambda: run[ledger.view].shown == 2, within=60)
     await storage.close()
     await elsewhere.close()
 
@@ -140,14 +140,14 @@ async def test_what_is_not_fed_any_more_is_not_shown(
     async with running(lasting_store, ledger.view) as run:
         work = run[ledger.view]
         await ledger.kept.switch(await ledger.kept.open_building())
-        await eventually(lambda: len(catching_up.done) == 2)
+        await eventually(lambda: len(catching_up.done) == 2, within=60)
         showing = work._showing
         assert showing is not None
         await ledger.kept.switch(await ledger.kept.open_building())
-        await eventually(lambda: len(catching_up.done) == 3)
+        await eventually(lambda: len(catching_up.done) == 3, within=60)
         _, second, third = catching_up.done
         second.set_result(None)
         await showing
         assert work.shown == 1
         third.set_result(None)
-        await eventually(lambda: work.shown == 3)
+        await eventually(lambda: work.shown == 3, within=60)

@@ -18,7 +18,7 @@ from eventuary.views.feeding import RunningView
 from eventuary.views.generation import Generation, GenerationState
 from eventuary.views.retiring import drop_generation, drop_retired
 from eventuary.views.storage import DocumentStorage, KeptView
-from tests.views.bank import open_account, pay
+from tests.views.bank import open_account, open_accounts, pay
 from tests.views.conftest import MakeStorage
 from tests.views.ledger import BranchDocument, Ledger, Opened, Paid
 from tests.views.removing import remove_all
@@ -81,7 +81,7 @@ async def test_a_view_is_fed_and_read_while_it_is_rebuilt(
             writing = asyncio.ensure_future(write_and_read())
             for number in (2, 3, 4):
                 assert await _rebuild(elsewhere, store) == number
-                await eventually(partial(_shows, run[ledger.view], number), within=20)
+                await eventually(partial(_shows, run[ledger.view], number), within=60)
             rebuilt.set()
             opened = await writing
         assert opened > 3
@@ -91,8 +91,7 @@ async def test_a_view_is_fed_and_read_while_it_is_rebuilt(
 async def test_an_interrupted_rebuild_goes_on_from_where_it_was(
     lasting_store: EventStore, make_storage: MakeStorage
 ) -> None:
-    for _ in range(300):
-        await open_account(lasting_store, pay(1))
+    await open_accounts(lasting_store, 300, pay(1))
     applied: list[int] = []
 
     async def build(most: int | None) -> None:
@@ -108,7 +107,7 @@ async def test_an_interrupted_rebuild_goes_on_from_where_it_was(
             if most is None:
                 assert await building == 2
                 return
-            await eventually(lambda: len(applied) >= most)
+            await eventually(lambda: len(applied) >= most, within=60)
             building.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await building
@@ -203,8 +202,7 @@ async def test_a_rebuild_runs_the_updates_as_they_are_now(
 
 
 async def test_two_may_rebuild_at_once(store: EventStore, make_storage: MakeStorage) -> None:
-    for _ in range(100):
-        await open_account(store, pay(1))
+    await open_accounts(store, 100, pay(1))
     async with _opened(make_storage) as one, _opened(make_storage) as other:
         numbers = await asyncio.gather(_rebuild(one, store), _rebuild(other, store))
         # Together; or the second when the first was done.
@@ -228,13 +226,12 @@ async def test_what_is_retired_is_dropped_with_its_subscription(
         assert await _states(ledger) == {2: GenerationState.LIVE}
         with pytest.raises(NotFound):
             await store.inspect("default", declaration.subscriber_id(first))
-        await eventually(lambda: run[ledger.view].shown == 2)
+        await eventually(lambda: run[ledger.view].shown == 2, within=60)
         assert await ledger.branches.get("b") == BranchDocument("b", 1, Decimal(1))
 
 
 async def test_progress_is_told(lasting_store: EventStore, storage: DocumentStorage) -> None:
-    for _ in range(20):
-        await open_account(lasting_store, pay(1))
+    await open_accounts(lasting_store, 20, pay(1))
     ledger = Ledger(storage)
     told: list[Progress] = []
     await rebuild(ledger.view.declaration, ledger.kept, lasting_store, report=told.append)
@@ -262,8 +259,7 @@ async def test_a_view_that_was_dropped_fills_itself_anew(
     store: EventStore, make_storage: MakeStorage
 ) -> None:
     """Somebody removes all of it from its database, while two processes feed it."""
-    for _ in range(20):
-        await open_account(store, pay(1))
+    await open_accounts(store, 20, pay(1))
     async with (
         _opened(make_storage) as ledger,
         _opened(make_storage) as elsewhere,
@@ -279,7 +275,7 @@ async def test_a_view_that_was_dropped_fills_itself_anew(
             assert await ledger.branches.get("b") == BranchDocument("b", 21, Decimal(21))
             assert await elsewhere.accounts.get(account.entity_id) is not None
 
-        await eventually(filled, within=20)
+        await eventually(filled, within=60)
         [again] = await ledger.kept.generations()
         assert again.tag != first.tag
         with pytest.raises(NotFound):

@@ -27,7 +27,7 @@ from eventuary.embedded import EmbeddedEventStore
 from eventuary.testing import eventually
 from eventuary.views import ViewContext, rebuild
 from eventuary.views.sql import Change, TableView
-from tests.views.bank import happen, open_account, pay
+from tests.views.bank import happen, open_account, open_accounts, pay
 from tests.views.ledger import Opened, Paid, Spoilt
 
 METADATA = MetaData()
@@ -113,7 +113,7 @@ async def test_a_rebuild_fills_tables_of_its_own(
         await run.caught_up()
         assert (await view.table(ACCOUNTS)).name == "bank_accounts_1"
         assert await rebuild(view.declaration, view.kept, lasting_store) == 2
-        await eventually(lambda: run[view].shown == 2)
+        await eventually(lambda: run[view].shown == 2, within=60)
         assert (await view.table(ACCOUNTS)).name == "bank_accounts_2"
         assert await _total(view, tmp_path) == (10, 10)
 
@@ -124,8 +124,7 @@ async def test_what_fails_is_undone_and_the_rest_goes_on(
     view.declaration.policy = DeliveryPolicy(max_attempts=2, first_pause=0.01, ack_timeout=86_400)
     # Its second statement breaks a constraint, when its first is done already.
     broken = await open_account(lasting_store, pay(2000))
-    for _ in range(20):
-        await open_account(lasting_store, pay(1))
+    await open_accounts(lasting_store, 20, pay(1))
     async with running(lasting_store, view) as run:
 
         async def parked() -> None:
@@ -137,9 +136,9 @@ async def test_what_fails_is_undone_and_the_rest_goes_on(
             assert letter.entity_id == broken.entity_id
             assert "IntegrityError: CHECK constraint failed: balance_is_bounded_1" in letter.reason
 
-        await eventually(parked)
+        await eventually(parked, within=60)
         await lasting_store.subscriptions.discard("default", run[view].subscriber_id, 2)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await run.caught_up()
     assert await _total(view, tmp_path) == (20, 20)
 
@@ -163,7 +162,7 @@ async def test_an_update_that_raises_is_undone(
             )
             assert [each.reason for each in letters] == ["ArithmeticError: half way"]
 
-        await eventually(parked)
+        await eventually(parked, within=60)
         assert await _total(view, tmp_path) == (1, 1)
 
 
@@ -191,9 +190,9 @@ async def test_an_update_may_read_what_it_changes(
 
     one, other = counting(), counting()
     async with running(lasting_store, one) as run, running(lasting_store, other):
-        for _ in range(100):
-            await open_account(lasting_store, pay(1))
-        async with asyncio.timeout(20):
+        for _ in range(10):
+            await open_accounts(lasting_store, 10, pay(1))
+        async with asyncio.timeout(60):
             await run.caught_up()
         assert await _total(one, tmp_path) == (0, 100)
     for each in (one, other):

@@ -6,6 +6,7 @@ entity was forgotten.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -21,19 +22,23 @@ from sqlalchemy import (
     Table,
     Unicode,
     create_engine,
+    event,
     insert,
     inspect,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import SingletonThreadPool
+from sqlalchemy.pool import ConnectionPoolEntry, SingletonThreadPool
 
 from eventuary.errors import ConfigurationError, ServiceUnavailable
 from eventuary.framework.key_store import EntityName
 from eventuary.framework.not_found import EntityForgotten
 
 _T = TypeVar("_T")
+
+#: Milliseconds that SQLite waits for another process's transaction.
+_PATIENCE = 30_000
 
 #: For those who make their tables themselves.
 ENTITY_KEYS = Table(
@@ -65,6 +70,8 @@ class SqlKeyStore:
             raise ConfigurationError(
                 "key store: a SQLite database in memory keeps no keys; write sqlite:///PATH"
             )
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _set_up_sqlite)
         self._is_prepared = False
 
     async def find(self, entity: EntityName) -> bytes | None:
@@ -122,6 +129,11 @@ class SqlKeyStore:
             if not inspect(self._engine).has_table(ENTITY_KEYS.name):
                 raise
         self._is_prepared = True
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # A disk that is slow to sync holds up all who wait for the transaction before theirs.
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}").close()
 
 
 def _find(connection: Connection, entity: EntityName) -> bytes | None:

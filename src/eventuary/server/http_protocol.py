@@ -130,6 +130,11 @@ class EventuaryHttpProtocol(RequestReader):
             transport.close()
             self.deadline = self.loop.time() + _LINGER
 
+    def postpone(self, seconds: float) -> None:
+        """The server stood still for so long, which is not the client's fault."""
+        self.deadline += seconds
+        self._deadline_before += seconds
+
     def pause_writing(self) -> None:
         """The client is slow to take its answers: read no more requests from it."""
         super().pause_writing()

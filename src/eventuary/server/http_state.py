@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from math import inf
 from typing import Protocol
 
 from uvicorn.server import ServerState
@@ -26,6 +27,9 @@ class Watched(Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
+
+    def postpone(self, seconds: float) -> None:
+        """The deadline is so much later."""
 
     def shutdown(self) -> None:
         """Answer what has been asked, and close."""
@@ -63,15 +67,23 @@ class HttpState(ServerState):
         self._timer: asyncio.TimerHandle | None = None
         shortest = min(limits.request_timeout, limits.keep_alive_timeout, limits.write_timeout)
         self._interval = min(_SWEEP, shortest / 4)
+        self._next_sweep = inf
 
     def start_sweeping(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at the deadlines and the date from now on."""
         self.heads.tick()
         self.default_headers = [(b"date", self.heads.date)]
-        self._timer = loop.call_later(self._interval, self.start_sweeping, loop)
         now = loop.time()
+        late = now - self._next_sweep
+        self._next_sweep = now + self._interval
+        self._timer = loop.call_at(self._next_sweep, self.start_sweeping, loop)
+        # A sweep that is late itself judges nobody: the server stood still, and may have requests
+        # that it has not read yet. That time counts for nobody.
+        stood_still = late > self._interval / 2
         for connection in list(self.watched):
-            if connection.deadline <= now:
+            if stood_still:
+                connection.postpone(late)
+            elif connection.deadline <= now:
                 connection.expire()
 
     def stop_sweeping(self) -> None:

@@ -19,7 +19,7 @@ from eventuary.server.http_listener import HttpListener
 from eventuary.server.http_state import HttpState
 from eventuary.server.rest.entities import EntityRoutes
 from eventuary.server.sockets import listen, port_of
-from tests.server.rest.wire import Wire
+from tests.server.rest.wire import DEADLINE, Wire
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -44,7 +44,7 @@ class HttpSide:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that nothing tells of."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -7,11 +7,11 @@ import pytest
 from eventuary.limits import Limits
 from eventuary.server import http_protocol
 from tests.server.rest.conftest import HttpSide, Opening
-from tests.server.rest.wire import Wire, create, find
+from tests.server.rest.wire import DEADLINE, Wire, create, find
 
 
 async def drained(http: HttpSide) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         await http.listener.drain()
 
 

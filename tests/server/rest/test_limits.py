@@ -10,8 +10,10 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from eventuary.limits import Limits
+from eventuary.server import http_protocol
 from tests.server.rest.conftest import HttpSide, Opening
-from tests.server.rest.wire import create, creation, find, request
+from tests.server.rest.wire import DEADLINE, create, creation, find, request
+from tests.server.standing_still import stand_still
 
 
 async def still_serves(http: HttpSide) -> None:
@@ -50,9 +52,9 @@ async def test_body_size(open_http: Opening, path: str) -> None:
 async def test_a_refused_client_that_sends_on_still_reads_its_answer(open_http: Opening) -> None:
     async with open_http(Limits(body_size=1000)) as http:
         wire = await http.connect()
-        await wire.send(request("POST", "/entity/default", b"x" * 5_000_000))
-        assert (await wire.answer()).error == "payload_too_large"
-        assert await wire.end() == b""
+        async with wire.sending(request("POST", "/entity/default", b"x" * 5_000_000)):
+            assert (await wire.answer()).error == "payload_too_large"
+            assert await wire.end() == b""
 
 
 async def test_bodies_of_all_connections_together(open_http: Opening) -> None:
@@ -91,13 +93,11 @@ async def test_headers(open_http: Opening, data: bytes, piece: int) -> None:
     limits = Limits(header_line_size=2000, headers_size=8000)
     async with open_http(limits) as http:
         wire = await http.connect()
-        with contextlib.suppress(ConnectionError):  # refused before all of it was sent
-            for start in range(0, len(data), piece):
-                await wire.send(data[start : start + piece])
-                await asyncio.sleep(0)
-        answer = await wire.answer()
-        assert (answer.status, answer.error) == (431, "headers_too_large")
-        assert await wire.end() == b""
+        pieces = (data[start : start + piece] for start in range(0, len(data), piece))
+        async with wire.sending(*pieces):
+            answer = await wire.answer()
+            assert (answer.status, answer.error) == (431, "headers_too_large")
+            assert await wire.end() == b""
         await still_serves(http)
 
 
@@ -139,6 +139,33 @@ async def test_a_request_that_does_not_end(open_http: Opening, begun: bytes) -> 
         await still_serves(http)
 
 
+async def test_time_in_which_the_server_stands_still_does_not_count(open_http: Opening) -> None:
+    async with open_http(Limits(request_timeout=0.4)) as http:
+        wire = await http.connect()
+        data = create()
+        await wire.send(data[:60])
+        await http.until(lambda: any(each.answering for each in http.state.watched))
+        await stand_still(1.0)
+        assert (await wire.ask(data[60:])).status == 200
+
+
+async def test_a_refused_client_has_its_time_though_the_server_stands_still(
+    open_http: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends on, so that cutting its connection would take the answer from it."""
+    monkeypatch.setattr(http_protocol, "_LINGER", 0.4)
+    async with open_http(Limits(body_size=1000, write_timeout=0.4)) as http:
+        wire = await http.connect()
+        await wire.send(request("POST", "/entity/default", None, "content-length: 2000"))
+        await http.until(lambda: any(http.state.counters.refusals.values()))
+        await wire.send(b"x" * 1000)
+        await stand_still(1.0)
+        assert http.state.watched
+        await wire.send(b"x" * 1000)
+        assert (await wire.answer()).error == "payload_too_large"
+        assert await wire.end() == b""
+
+
 async def test_a_request_that_drips(open_http: Opening) -> None:
     """The time runs from the first byte; each further one does not start it anew."""
     async with open_http(Limits(request_timeout=0.4)) as http:
@@ -172,7 +199,7 @@ async def test_a_client_that_takes_no_answers(open_http: Opening) -> None:
         await wire.ask(request("POST", "/entity/default", creation("large", data="x" * 1_000_000)))
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's is one
         many = asyncio.create_task(wire.send(find("large") * 2000))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             with contextlib.suppress(ConnectionError):
                 await many  # ends when the server cuts the connection
                 await http.until(lambda: not http.state.watched)
@@ -186,7 +213,7 @@ async def test_a_client_that_takes_its_answers_late(http: HttpSide) -> None:
     await wire.ask(request("POST", "/entity/default", creation("large", data="x" * 1_000_000)))
     before = http.store.statistics.loads
     await wire.send(find("large") * 40)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         taken = 0
         while taken < 40:
             assert len((await wire.answer()).body) > 1_000_000
@@ -208,7 +235,7 @@ async def test_requests_behind_a_stream_wait(open_http: Opening) -> None:
     async with open_http(app=stream) as http:
         wire = await http.connect()
         await wire.send(request("GET", "/stream"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await wire.reader.readuntil(b"first")
         flood = asyncio.create_task(wire.send(find("x") * 400_000))
         done, _ = await asyncio.wait([flood], timeout=0.5)

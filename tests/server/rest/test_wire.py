@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from tests.server.rest.conftest import HttpSide, Opening
-from tests.server.rest.wire import Wire, create, creation, find, request
+from tests.server.rest.wire import DEADLINE, Wire, create, creation, find, request
 
 
+@pytest.mark.timeout(300)  # each byte is an event to store
 async def test_a_request_cut_at_every_byte(http: HttpSide, wire: Wire) -> None:
     whole = create("whole")
     for cut in range(1, len(whole)):
@@ -108,7 +109,7 @@ async def test_a_client_that_waits_for_100_continue(wire: Wire) -> None:
         "POST", "/entity/default", None, f"content-length: {len(body)}", "expect: 100-continue"
     )
     await wire.send(head)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert (await wire.ask(body)).status == 200
 
@@ -120,7 +121,7 @@ async def test_100_continue_waits_for_the_answers_before_it(wire: Wire) -> None:
     )
     await wire.send(create("before") + head)
     assert (await wire.answer()).json["entityId"] == "before"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert (await wire.ask(body)).status == 200
 

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from eventuary.errors import NotFound
+from eventuary.server.stomp import connection, listener
 from tests.server.stomp.conftest import Opening, StompSide
-from tests.server.stomp.wire import VERSIONS, Frame, Wire, destination_of, frame
+from tests.server.stomp.wire import DEADLINE, VERSIONS, Frame, Wire, destination_of, frame
 
 TYPES = {"Order": ["Ordered"]}
 
@@ -198,7 +199,10 @@ async def test_a_subscription_that_is_deleted_ends_the_connection(stomp: StompSi
         await stomp.store.subscriptions.inspect("default", "s")
 
 
-async def test_a_server_that_stops_says_so(open_stomp: Opening) -> None:
+async def test_a_server_that_stops_says_so(
+    open_stomp: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_GRACE", 600.0)
     async with open_stomp() as stomp:
         wires = [await stomp.connect() for _ in range(3)]
         await wires[0].log_in()
@@ -209,18 +213,22 @@ async def test_a_server_that_stops_says_so(open_stomp: Opening) -> None:
         for wire in wires:
             await wire.refused("shutting down", code="service_unavailable")
             wire.abort()
-        async with asyncio.timeout(2.5):  # it waits for nobody who has gone
+        async with asyncio.timeout(DEADLINE):  # it waits for nobody who has gone
             await stopping
         with pytest.raises(ConnectionRefusedError):
             await stomp.connect()
 
 
-async def test_a_server_that_stops_waits_for_nobody_for_long(open_stomp: Opening) -> None:
+async def test_a_server_that_stops_waits_for_nobody_for_long(
+    open_stomp: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LINGER", 600.0)  # it does not wait for that to pass
+    monkeypatch.setattr(listener, "_GRACE", 0.2)
     async with open_stomp() as stomp:
         wire = await stomp.connect()
         await wire.log_in()
         await wire.subscribe("s", TYPES)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(DEADLINE):
             await stomp.listener.stop()
         assert stomp.listener.connections == 0
         await wire.refused("shutting down", code="service_unavailable")

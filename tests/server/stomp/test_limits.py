@@ -7,6 +7,7 @@ import pytest
 
 from eventuary.limits import Limits
 from eventuary.stomp_frames import Frame
+from tests.server.standing_still import stand_still
 from tests.server.stomp.conftest import Opening
 from tests.server.stomp.wire import destination_of, frame
 
@@ -56,11 +57,11 @@ async def test_a_body(open_stomp: Opening, announced: bool, logged_in: bool) -> 
             if logged_in:
                 await wire.log_in()
             headers = {"content-length": str(size)} if announced else {}
-            await wire.send(frame("SEND", headers, b"x" * size))
-            if fits:
-                await wire.refused("REST" if logged_in else "CONNECT")
-            else:
-                await wire.refused("frame", "limit frame_size of 1000 bytes")
+            async with wire.sending(frame("SEND", headers, b"x" * size)):
+                if fits:
+                    await wire.refused("REST" if logged_in else "CONNECT")
+                else:
+                    await wire.refused("frame", "limit frame_size of 1000 bytes")
         await stomp.still_serves()
 
 
@@ -129,6 +130,16 @@ async def test_no_connect(open_stomp: Opening, begun: bytes) -> None:
             code="service_unavailable",
         )
         await stomp.still_serves()
+
+
+async def test_time_in_which_the_server_stands_still_is_none_to_connect(
+    open_stomp: Opening,
+) -> None:
+    async with open_stomp(Limits(request_timeout=0.4)) as stomp:
+        wire = await stomp.connect()
+        await stomp.until(lambda: stomp.listener.connections == 1)
+        await stand_still(1.0)
+        await wire.log_in()
 
 
 async def test_the_time_to_connect_is_no_limit_afterwards(open_stomp: Opening) -> None:

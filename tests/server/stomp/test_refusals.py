@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from eventuary.server.stomp import connection
+from tests.server.standing_still import stand_still
 from tests.server.stomp.conftest import StompSide
 from tests.server.stomp.wire import VERSIONS, Frame, frame
 
@@ -221,6 +222,22 @@ async def test_a_refused_client_that_stays_is_cut(stomp: StompSide) -> None:
     await wire.send(frame("SEND", {}))
     await wire.refused("REST")
     await stomp.until(lambda: not stomp.listener.connections)  # though it has not closed
+
+
+async def test_a_refused_client_has_its_time_though_the_server_stands_still(
+    stomp: StompSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends on, so that cutting its connection would take the error from it."""
+    monkeypatch.setattr(connection, "_LINGER", 0.4)
+    wire = await stomp.connect()
+    await wire.log_in()
+    await wire.send(frame("SEND", {}))
+    await stomp.until(lambda: all(session.closed for session in stomp.sessions))
+    await wire.send(b"and so on")
+    await stand_still(1.0)
+    assert stomp.listener.connections == 1
+    await wire.send(b"and so on")
+    await wire.refused("REST")
 
 
 async def test_a_connection_that_was_refused_gets_no_more_messages(

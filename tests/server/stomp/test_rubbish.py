@@ -147,6 +147,7 @@ async def attack(stomp: StompSide, version: str | None, sent: list[bytes], seed:
     await stomp.until_alone()
 
 
+@pytest.mark.timeout(300)  # each example stores an event
 def test_rubbish_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -158,7 +159,6 @@ def test_rubbish_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
         @given(st.sampled_from([None, *VERSIONS]), st.lists(pieces, max_size=8), st.integers())
         @settings(
             max_examples=200,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
         def attempt(version: str | None, sent: list[bytes], seed: int) -> None:

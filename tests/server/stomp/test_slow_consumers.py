@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 from eventuary.limits import Limits
+from eventuary.server.stomp.websocket import _Conversation as Conversation
+from tests.server.standing_still import stand_still
 from tests.server.stomp.conftest import Opening, StompSide
 from tests.server.stomp.wire import DEADLINE, Wire, frame
 
@@ -128,6 +131,76 @@ async def test_one_that_takes_nothing_is_cut(open_stomp: Opening) -> None:
         await take_all(other)
         assert stomp.listener.connections == 1
         await stomp.still_serves()
+
+
+async def test_one_that_takes_nothing_from_a_server_that_stands_still_is_not_cut(
+    open_stomp: Opening,
+) -> None:
+    async with open_stomp(Limits(write_timeout=0.4)) as stomp:
+        await append_many(stomp)
+        wire = await stalled(stomp, "s")
+        await stomp.until(lambda: all(session.full for session in stomp.sessions))
+        await stand_still(1.0)
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await take_all(wire)
+        assert stomp.listener.connections == 1
+
+
+class Browser:
+    """A WebSocket, as the server sees it: whether it takes what is sent, the test says."""
+
+    client = None
+
+    def __init__(self) -> None:
+        self.offered = asyncio.Event()
+        self.taking = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.Event().wait()  # it sends nothing
+        raise AssertionError
+
+    async def send_text(self, _: str) -> None:
+        self.offered.set()
+        await self.taking.wait()
+
+
+@contextlib.asynccontextmanager
+async def conversing(
+    stomp: StompSide, browser: Browser
+) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+    """Offer something to a browser."""
+    conversation = Conversation(browser, stomp.listener)  # type: ignore[arg-type]  # enough of it
+    running = asyncio.create_task(conversation.run())
+    conversation.write(b"one")
+    async with asyncio.timeout(DEADLINE):
+        await browser.offered.wait()
+    yield conversation, running
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_browser_that_takes_nothing_is_cut(open_stomp: Opening) -> None:
+    async with (
+        open_stomp(Limits(write_timeout=0.3)) as stomp,
+        conversing(stomp, Browser()) as (_, running),
+        asyncio.timeout(DEADLINE),
+    ):
+        await running
+
+
+async def test_a_browser_is_not_cut_because_the_server_stands_still(open_stomp: Opening) -> None:
+    browser = Browser()
+    async with (
+        open_stomp(Limits(write_timeout=0.4)) as stomp,
+        conversing(stomp, browser) as (conversation, running),
+    ):
+        await stand_still(1.0)
+        assert not running.done()
+        browser.offered.clear()
+        browser.taking.set()
+        conversation.write(b"two")
+        async with asyncio.timeout(DEADLINE):
+            await browser.offered.wait()
 
 
 async def reading_slowly(stomp: StompSide) -> Wire:

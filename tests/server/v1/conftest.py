@@ -17,6 +17,7 @@ from eventuary.server.auth import ApiKey, KeyAuthenticator
 from eventuary.server.http_listener import HttpListener
 from eventuary.server.http_state import HttpState
 from eventuary.server.rest.entities import EntityRoutes
+from eventuary.server.v1 import health, metrics
 from eventuary.server.v1.app import make_app
 
 ADMIN = ("admin", "secret of the admin")
@@ -83,6 +84,13 @@ class RunningServer:
 
     def client(self, credentials: tuple[str, str] | None = ADMIN) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, auth=credentials, timeout=30)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test is about how long a disk takes, but those that say so."""
+    for module in (health, metrics):
+        monkeypatch.setattr(module, "_PATIENCE", 60.0)
 
 
 @pytest.fixture

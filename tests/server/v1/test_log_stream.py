@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.event_store.recorder import PATIENCE
 from tests.server.v1.calls import append_all, creation, new_event, refused
 from tests.server.v1.conftest import ADMIN, RunningServer
 
@@ -41,7 +42,7 @@ class Stream:
         return None
 
     async def positions(self, number: int) -> list[int]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             events = [await self.next() for _ in range(number)]
         return [event["position"] for event in events if event is not None]
 
@@ -112,7 +113,7 @@ async def test_heartbeats_carry_the_position_that_was_searched(
     await append_all(client, *(creation() for _ in range(5)))
     async with streaming(client, eventType="Rare") as stream:
         reading = asyncio.create_task(stream.next())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while stream.heartbeats < 3:
                 await asyncio.sleep(0.01)
         assert stream.last_event_id == "5"
@@ -127,7 +128,7 @@ async def test_heartbeats_come_although_other_events_occur(
 ) -> None:
     async with streaming(client, eventType="Rare") as stream:
         reading = asyncio.create_task(stream.next())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while stream.heartbeats < 3:
                 await server.store.create("default", "Order", [new_event()])
         reading.cancel()
@@ -162,10 +163,10 @@ async def test_a_slow_client_costs_one_page(
 async def test_a_stream_ends_with_its_client(server: RunningServer) -> None:
     before = asyncio.all_tasks()
     async with server.client() as client, streaming(client):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not server.store._followers:
                 await asyncio.sleep(0.01)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while server.store._followers or asyncio.all_tasks() - before:
             await asyncio.sleep(0.01)
 
@@ -181,13 +182,13 @@ async def test_a_stream_ends_with_its_client_although_rubbish_waits_for_an_answe
         b"GET %b HTTP/1.1\r\nhost: x\r\nauthorization: Basic %b\r\n\r\nrubbish\r\n\r\n"
         % (URL.encode(), key)
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
         await reader.readuntil(b": heartbeat\n")
         writer.write_eof()
         await reader.read()  # to the end
     writer.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while server.store._followers:
             await asyncio.sleep(0.01)
 
@@ -197,7 +198,7 @@ async def test_a_stream_ends_cleanly_when_the_server_does(
 ) -> None:
     async with streaming(client) as stream:
         reading = asyncio.create_task(stream.next())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while stream.heartbeats < 1:
                 await asyncio.sleep(0.01)
         server.sources.draining = True
@@ -209,7 +210,7 @@ async def test_a_stream_ends_cleanly_when_the_store_stops(
 ) -> None:
     async with streaming(client) as stream:
         reading = asyncio.create_task(stream.next())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while stream.heartbeats < 1:
                 await asyncio.sleep(0.01)
         server.store._stopping = True
@@ -241,5 +242,5 @@ async def test_it_ends_with_its_key(client: httpx.AsyncClient, server: RunningSe
         assert await stream.next() is not None
         assert (await client.delete("/v1/keys/reader")).status_code == 200
         await append_all(client, creation())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await stream.next() is None, "what comes after is not for it"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from eventuary.server.countdown import Countdown
 from eventuary.server.sockets import address_of
 from eventuary.server.stomp.session import Session, State
 
@@ -30,9 +31,8 @@ class StompConnection(asyncio.Protocol):
     def __init__(self, listener: "StompListener") -> None:
         self._listener = listener
         self._limits = listener.limits
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Countdown | None = None
         self._finishing = False
         self._ended = False
         #: Bytes written; those of them that the kernel has taken, when that was looked at last.
@@ -123,7 +123,7 @@ class StompConnection(asyncio.Protocol):
     def _restart_timer(self, seconds: float, then: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, then)
+        self._timer = Countdown(seconds, then)
 
     def _abort_unless_taking(self, seconds: float) -> None:
         """Cut the connection when the client takes no more bytes for so long."""

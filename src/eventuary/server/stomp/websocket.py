@@ -1,11 +1,13 @@
 """STOMP over WebSocket, for browsers: the same sessions, in text or binary messages."""
 
 import asyncio
+from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from eventuary.server.countdown import Countdown
 from eventuary.server.sockets import address_of
 from eventuary.server.stomp.listener import StompListener
 
@@ -56,9 +58,7 @@ class _Conversation:
         """Talk until either side ends it."""
         sending = asyncio.create_task(self._send())
         receiving = asyncio.create_task(self._receive())
-        connecting = asyncio.get_running_loop().call_later(
-            self._listener.limits.request_timeout, self._session.check_connected
-        )
+        connecting = Countdown(self._listener.limits.request_timeout, self._session.check_connected)
         try:
             await asyncio.wait([sending, receiving], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -85,6 +85,7 @@ class _Conversation:
             return  # it is gone
 
     async def _send(self) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             while True:
                 await self._changed.wait()
@@ -92,19 +93,23 @@ class _Conversation:
                 while self._unsent:
                     data = b"".join(self._unsent)
                     self._unsent.clear()
-                    async with asyncio.timeout(self._listener.limits.write_timeout):
+                    # Ends this task, and so the conversation, when the client takes nothing.
+                    taking = Countdown(self._listener.limits.write_timeout, task.cancel)
+                    try:
                         if self._binary:
                             await self._websocket.send_bytes(data)
                         else:
                             await self._websocket.send_text(data.decode("utf-8", "replace"))
+                    finally:
+                        taking.cancel()
                     self._unsent_size -= len(data)
                     if self._session.full and self._unsent_size < _LOW_WATER:
                         self._session.resume()
                 if self._finishing:
                     await self._websocket.close(_NORMAL)
                     return
-        except (TimeoutError, WebSocketDisconnect, RuntimeError):
-            return  # it is gone, or takes nothing
+        except (WebSocketDisconnect, RuntimeError):
+            return  # it is gone
 
     # As the session's wire
 
