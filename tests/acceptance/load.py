@@ -13,7 +13,15 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
-from tests.acceptance.rest_client import Created, Event, Refused, Rest, Stored
+from tests.acceptance.rest_client import (
+    PATIENCE,
+    Created,
+    Event,
+    Refused,
+    Rest,
+    Stored,
+    is_in_doubt,
+)
 
 #: The entity type that writers write.
 ENTITY_TYPE = "load.Account"
@@ -27,7 +35,7 @@ class Outcome(StrEnum):
 
     ACKNOWLEDGED = "acknowledged"  #: it is stored
     REFUSED = "refused"  #: nothing of it is stored
-    UNKNOWN = "unknown"  #: no answer came: all of it is stored, or nothing
+    UNKNOWN = "unknown"  #: no answer came, or one that does not know: all is stored, or nothing
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -48,12 +56,24 @@ class Batch(NamedTuple):
 
 
 class Writer:
-    """Writes to entities of its own, one batch after another, until it is told to stop."""
+    """Writes to entities of its own, one batch after another, until it is told to stop.
 
-    def __init__(self, url: str, name: str, seed: int, *, space: str = "default") -> None:
+    ``patience``: seconds within which an answer comes.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        seed: int,
+        *,
+        space: str = "default",
+        patience: float = PATIENCE,
+    ) -> None:
         self.batches: dict[str, list[Batch]] = {}
         self.failure: BaseException | None = None
-        self._rest = Rest(url, space=space)
+        self._patience = patience
+        self._rest = Rest(url, space=space, patience=patience)
         self._name = name
         self._random = random.Random(f"{seed}/{name}")
         self._versions: dict[str, str | None] = {}
@@ -68,7 +88,7 @@ class Writer:
     def stop(self) -> None:
         """End after the batch under way."""
         self._stop.set()
-        self._thread.join(60)
+        self._thread.join(self._patience + 40)
         assert not self._thread.is_alive(), f"{self._name} hangs"
         self._rest.http.close()
         if self.failure is not None:
@@ -119,13 +139,14 @@ class Writer:
         except Refused as error:
             if error.status != 503:
                 raise
-            outcome = Outcome.REFUSED
+            if not is_in_doubt(error.body["explanation"]):
+                outcome = Outcome.REFUSED
         except httpx.TransportError:
-            self.batches[entity_id].append(Batch(number, size, outcome, event_ids))
-            self._look_up(entity_id)
-            return
+            pass
         self.batches[entity_id].append(Batch(number, size, outcome, event_ids))
-        if outcome is Outcome.REFUSED:
+        if outcome is Outcome.UNKNOWN:
+            self._look_up(entity_id)
+        elif outcome is Outcome.REFUSED:
             self._stop.wait(0.02)  # as a polite client does
 
     def _append(self, entity_id: str, events: Sequence[Event]) -> Created:

@@ -54,6 +54,15 @@ class Refused(Exception):
         return self.body["error"]
 
 
+def is_in_doubt(explanation: str) -> bool:
+    """Whether an answer of 503 leaves open what has been stored: otherwise nothing has.
+
+    Storage that several servers share may be given something, and not tell in time what became of
+    it.
+    """
+    return "not known" in explanation or "may have been" in explanation
+
+
 class Rest:
     """Calls as one key."""
 
@@ -64,12 +73,13 @@ class Rest:
         space: str = "default",
         key: tuple[str, str] = ("id", "secret"),
         certificates: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.space = space
         self.http = httpx.Client(
             base_url=url,
             auth=key,
-            timeout=PATIENCE,
+            timeout=patience,
             trust_env=False,
             verify=True if certificates is None else _trusting(certificates),
         )

@@ -1,12 +1,14 @@
 """``make demo``: the whole story holds, it cleans up behind itself, and it can fail."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,13 +26,25 @@ _PATIENCE = 90
 
 
 class Demo:
-    """``python -m eventuary.demo``, and what it has printed so far."""
+    """``python -m eventuary.demo``, and what it has printed so far.
 
-    def __init__(self, directory: Path, *arguments: str, sources: Path = _ROOT / "src") -> None:
+    ``held_at``: what it prints and can't go on behind, until it is let.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        sources: Path = _ROOT / "src",
+        held_at: str | None = None,
+    ) -> None:
         self._output = directory / "output.txt"
         self._folders = directory / "tmp"
         self._folders.mkdir()
-        with self._output.open("wb") as output:
+        self._is_let = threading.Event()
+        self._holder: threading.Thread | None = None
+        with self._output.open("wb") as file, contextlib.ExitStack() as stack:
+            output = file.fileno() if held_at is None else self._held(held_at, stack)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "eventuary.demo", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -39,6 +53,29 @@ class Demo:
                 env={**os.environ, "PYTHONPATH": str(sources), "TMPDIR": str(self._folders)},
                 start_new_session=True,
             )
+
+    def _held(self, text: str, stack: contextlib.ExitStack) -> int:
+        """Return what takes one write at a time, and no more than one behind this text."""
+        reading, writing = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
+        stack.callback(os.close, writing)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        self._holder = threading.Thread(target=self._read, args=(reading, text))
+        self._holder.start()
+        return writing
+
+    def _read(self, reading: int, held_at: str) -> None:
+        with self._output.open("ab") as output, open(reading, "rb", buffering=0) as writes:
+            while part := writes.read(4096):
+                output.write(part)
+                output.flush()
+                if held_at.encode() in self._output.read_bytes():
+                    self._is_let.wait()
+
+    def let(self) -> None:
+        """Let it go on; returns when it has ended."""
+        self._is_let.set()
+        if self._holder is not None:
+            self._holder.join(_PATIENCE)
 
     @property
     def output(self) -> str:
@@ -72,14 +109,15 @@ def play(tmp_path: Path) -> Iterator[Play]:
     """Start the demonstration; it ends with the test."""
     played: list[Demo] = []
 
-    def playing(*arguments: str, sources: Path = _ROOT / "src") -> Demo:
-        played.append(Demo(tmp_path, *arguments, sources=sources))
+    def playing(*arguments: str, sources: Path = _ROOT / "src", held_at: str | None = None) -> Demo:
+        played.append(Demo(tmp_path, *arguments, sources=sources, held_at=held_at))
         return played[-1]
 
     yield playing
     for demo in played:
         with contextlib.suppress(ProcessLookupError):
             demo.process.terminate()
+        demo.let()
         demo.process.wait(30)
 
 
@@ -118,9 +156,10 @@ def test_the_story_holds_and_may_be_gone_on_with(play: Play) -> None:
 
 
 def test_interrupted_it_takes_its_processes_along(play: Play) -> None:
-    demo = play()
+    demo = play(held_at="Ready after")  # or its story might be over before it is interrupted
     demo.wait_for("Ready after")
     demo.process.terminate()
+    demo.let()
     assert demo.process.wait(30) == 130
     demo.check_that_nothing_is_left()
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.acceptance.load import Batch, Outcome, check_stored
 from tests.acceptance.order import Delivery, check_order, missing
-from tests.acceptance.rest_client import Stored
+from tests.acceptance.rest_client import Stored, is_in_doubt
 
 _STORED = {"a": ["1", "2", "3"], "b": ["4"]}
 
@@ -39,6 +39,19 @@ def _stored(*places: tuple[int, int, int]) -> list[Stored]:
         )
         for index, (batch, place, size) in enumerate(places)
     ]
+
+
+@pytest.mark.parametrize(
+    "explanation",
+    [
+        "storage: no answer in time; it is not known whether this was written",
+        "storage: the server was stopped; this may have been written",
+        "storage: the connection was lost; what was to be written may have been",
+    ],
+)
+def test_an_answer_that_does_not_know_is_one(explanation: str) -> None:
+    assert is_in_doubt(explanation)
+    assert not is_in_doubt("storage: no node can be reached; nothing was written")
 
 
 _ACKNOWLEDGED = Batch(1, 2, Outcome.ACKNOWLEDGED, ["0", "1"])

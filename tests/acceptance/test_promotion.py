@@ -57,7 +57,8 @@ def test_a_promoted_replica_is_gone_on_with(
         )
         for server in servers.each
     ]
-    writers = [Writer(servers.url, f"w{number}", seed) for number in range(6)]
+    # What is under way at the kill is answered when the replica is promoted, and not before.
+    writers = [Writer(servers.url, f"w{number}", seed, patience=60) for number in range(6)]
     for writer in writers:
         writer.start()
 

@@ -41,11 +41,12 @@ def test_a_slow_subscriber_slows_only_itself(server: ServerProcess, rest: Rest) 
     ):
         slow.subscribe("slow", types, space=rest.space)
         quick.subscribe("quick", types, space=rest.space)
+        # More than all buffers take, in few writes: ``slow`` is given up if they take a minute.
         filler = "x" * 20_000
         sent = [
             event_id
-            for _ in range(40)
-            for event_id in rest.create("Order", [Event("Ordered", filler)] * 20).event_ids
+            for _ in range(8)
+            for event_id in rest.create("Order", [Event("Ordered", filler)] * 100).event_ids
         ]
         assert {event.id for event in quick.take(800)} == set(sent)
         assert {event.id for event in slow.take(800)} == set(sent)

@@ -10,11 +10,11 @@ from eventuary.engines.engine import Engine
 DEADLINE = 30.0
 
 
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Return when the condition holds."""
-    deadline = time.monotonic() + DEADLINE
+async def until(condition: Callable[[], object], what: str, *, patience: float = DEADLINE) -> None:
+    """Return when the condition holds. ``patience``: seconds, for what takes many steps."""
+    deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
         await asyncio.sleep(0.005)
 
 

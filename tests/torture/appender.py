@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from tests.acceptance.rest_client import Rest
+from tests.acceptance.rest_client import Rest, is_in_doubt
 from tests.torture.attempts import (
     ACCOUNT,
     CHANGED,
@@ -70,7 +70,7 @@ class Appender:
         elif answer.status_code == 200:
             outcome = _acknowledged(answer.json())
         else:
-            outcome = Outcome(Verdict.REFUSED, code=answer.json()["error"])
+            outcome = _refused(answer.json())
         self.ledger.told(attempt, [outcome])
         return outcome
 
@@ -84,12 +84,10 @@ class Appender:
         if isinstance(answer, Outcome):
             outcomes = [answer] * len(legs)
         elif answer.status_code == 503:
-            outcomes = [Outcome(Verdict.REFUSED, code=answer.json()["error"])] * len(legs)
+            outcomes = [_refused(answer.json())] * len(legs)
         else:
             outcomes = [
-                Outcome(Verdict.REFUSED, code=each["error"])
-                if "error" in each
-                else _acknowledged(each)
+                _refused(each) if "error" in each else _acknowledged(each)
                 for each in answer.json()["outcomes"]
             ]
             assert len(outcomes) == len(legs)
@@ -161,6 +159,13 @@ def _events(attempt: Attempt, number: int) -> list[dict[str, str]]:
 
 def _snapshot(attempt: Attempt) -> dict[str, str]:
     return {"snapshotType": SNAPSHOT_TYPE, "json": attempt.name}
+
+
+def _refused(answer: Mapping[str, Any]) -> Outcome:
+    """Read an error, of a call or of one of its legs: it may say that nobody knows."""
+    if answer["error"] == "service_unavailable" and is_in_doubt(answer["explanation"]):
+        return UNKNOWN
+    return Outcome(Verdict.REFUSED, code=answer["error"])
 
 
 def _acknowledged(answer: Mapping[str, Any]) -> Outcome:

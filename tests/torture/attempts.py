@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 
     ACKNOWLEDGED = "acknowledged"  #: it is stored
     REFUSED = "refused"  #: nothing of it is stored, nor ever will be
-    UNKNOWN = "unknown"  #: no answer came: all of it is stored, or nothing
+    UNKNOWN = "unknown"  #: no answer came, or one that does not know: all is stored, or nothing
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -48,7 +48,8 @@ async def throw(port: int, data: bytes, chance: random.Random, opening: bytes = 
     ``opening``: a request to be sent, and answered with a head alone, before that.
     """
     answer = b""
-    with contextlib.suppress(ConnectionError):
+    # The server may be tired of a client that has stood still before it has said anything.
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         async with _connected(port) as (reader, writer):
             if opening:
                 writer.write(opening)

@@ -3,11 +3,16 @@
 import threading
 import time
 
-from tests.acceptance.rest_client import Event, Rest
+import httpx
+
+from tests.acceptance.rest_client import Event, Refused, Rest
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.stomp_client import StompClient
 
 _SPACE = "ordinary"
+
+#: Seconds within which it is served, whatever goes on.
+PATIENCE = 30.0
 
 
 class OrdinaryClient:
@@ -15,6 +20,8 @@ class OrdinaryClient:
 
     def __init__(self, server: ServerProcess) -> None:
         self.served = 0
+        #: Rounds in which the server was tired of waiting for it.
+        self.given_up = 0
         #: Seconds that the slowest round took.
         self.slowest = 0.0
         self.failure: BaseException | None = None
@@ -37,17 +44,32 @@ class OrdinaryClient:
     def _run(self) -> None:
         try:
             with (
-                Rest(self._server.url, space=_SPACE) as rest,
+                Rest(self._server.url, space=_SPACE, patience=PATIENCE) as rest,
                 StompClient(self._server.stomp_port) as stomp,
             ):
                 stomp.subscribe("ordinary", {"Thing": ["Made"]}, space=_SPACE)
                 while not self._stop.wait(0.02):
-                    began = time.monotonic()
-                    created = rest.create("Thing", [Event("Made")])
-                    found = rest.find("Thing", created.entity_id)
-                    assert [each.id for each in found] == created.event_ids
-                    assert [each.id for each in stomp.take(1)] == created.event_ids
-                    self.slowest = max(self.slowest, time.monotonic() - began)
-                    self.served += 1
+                    self._be_served(rest, stomp)
         except BaseException as error:  # noqa: BLE001 - check raises it
             self.failure = error
+
+    def _be_served(self, rest: Rest, stomp: StompClient) -> None:
+        began = time.monotonic()
+        made, is_served = list[str](), False
+        try:
+            created = rest.create("Thing", [Event("Made")])
+            made = created.event_ids
+            found = rest.find("Thing", created.entity_id)
+            assert [each.id for each in found] == made
+            is_served = True
+        except (Refused, httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            # One of the two processes has stood still, for longer than the server waits for a
+            # request. It has taken nothing of that: otherwise an event too many is delivered.
+            if isinstance(error, Refused) and error.status != 408:
+                raise
+            self.given_up += 1
+        if made:
+            assert [each.id for each in stomp.take(1, PATIENCE)] == made
+        if is_served:
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            self.served += 1

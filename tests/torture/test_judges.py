@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import httpx
 import msgspec
 import pytest
 
 from tests.acceptance.stomp_client import Body
+from tests.torture.appender import Appender
 from tests.torture.attempts import (
     ACCOUNT,
     CHANGED,
@@ -227,3 +229,30 @@ def test_mirrors_that_miss_something_are_found() -> None:
         leg = Leg(entity_type=MIRROR, entity_id="mirror-a", expected=version, cause=cause)
         version = story.append(leg)[-1]
     check_mirrors(story.judge)
+
+
+_NOTHING = "storage: no node can be reached; nothing was written"
+_NOT_KNOWN = "storage: no answer in time; it is not known whether this was written"
+
+
+@pytest.mark.parametrize(
+    ("explanation", "verdict"), [(_NOTHING, Verdict.REFUSED), (_NOT_KNOWN, Verdict.UNKNOWN)]
+)
+@pytest.mark.parametrize("status", [503, 200])
+def test_what_an_answer_leaves_open_is_unknown(
+    explanation: str, verdict: Verdict, status: int
+) -> None:
+    """Of a call as a whole, and of one of its legs."""
+    error = {"error": "service_unavailable", "explanation": explanation}
+    done = {"entityId": "b", "entityVersion": "1", "eventIds": ["1"]}
+    body = error if status == 503 else {"outcomes": [error, done]}
+    appender = Appender("http://nobody", "w", Ledger())
+    appender._rest.http = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(status, json=body)),
+        base_url="http://nobody",
+    )
+    legs = [Leg(entity_id=each, expected=None) for each in "ab"]
+    verdicts = [each.verdict for each in appender.append_several(legs, atomic=False)]
+    assert verdicts == [verdict, verdict if status == 503 else Verdict.ACKNOWLEDGED]
+    if status == 503:
+        assert appender.append(legs[0]).verdict is verdict

@@ -17,7 +17,7 @@ from tests.acceptance.server_process import ServerProcess
 from tests.torture import hostile_clients as hostile
 from tests.torture.conftest import Begin, Start
 from tests.torture.mutating import mutated, random_bytes
-from tests.torture.ordinary_client import OrdinaryClient
+from tests.torture.ordinary_client import PATIENCE, OrdinaryClient
 from tests.torture.run import Run
 from tests.torture.valid_traffic import HTTP, STOMP, UPGRADE, WEBSOCKET
 
@@ -32,9 +32,6 @@ _LIMITS = [
 
 #: Seconds within which the server has closed what a round has left behind.
 _CLOSED_WITHIN = 20.0
-
-#: Seconds within which an ordinary client is served, whatever goes on.
-_SERVED_WITHIN = 10.0
 
 #: Rounds after which memory has reached its usual size.
 _WARM_UP = 4
@@ -130,7 +127,8 @@ async def test_rubbish(start: Start, begin: Begin) -> None:
     finally:
         ordinary.stop()
     ordinary.check()
-    assert ordinary.slowest < _SERVED_WITHIN
+    assert ordinary.slowest < PATIENCE
+    assert ordinary.given_up < ordinary.served
     grown = min(memory[-3:]) - max(memory[:_WARM_UP])
     run.say(f"memory grew by {grown / 1024**2:.1f} MiB; {[each // 1024**2 for each in memory]}")
     assert grown < _MEMORY_BOUND, f"{run.hint}: resident bytes after each round: {memory}"

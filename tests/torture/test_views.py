@@ -32,7 +32,7 @@ _KILLS = 100
 
 #: Seconds in which the kills are over, and in which all comes to rest.
 _LONGEST = 600
-_PATIENCE = 60
+_PATIENCE = 240
 
 _BRANCHES = 5
 

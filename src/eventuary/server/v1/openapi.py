@@ -43,7 +43,8 @@ _MEANINGS = {
     413: "The body is over a limit.",
     415: "The body is not `application/json`.",
     431: "The headers are over a limit.",
-    503: "Overload, storage that can't be reached, or shutting down; nothing was written.",
+    503: "Overload, storage that can't be reached, or shutting down; nothing was written, unless "
+    "the explanation says that it is not known.",
 }
 
 _TAGS = (
