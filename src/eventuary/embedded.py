@@ -323,13 +323,15 @@ class EmbeddedEventStore:
 
     def _require_open(self) -> None:
         if not self._open:
-            raise ServiceUnavailable("the event store is not open: use it within `async with`")
+            raise ServiceUnavailable(
+                "the event store is not open: use it within `async with`; nothing was written"
+            )
 
     def _admit(self, appends: int, characters: int) -> None:
         """Raise ServiceUnavailable when as much waits for the disk as may."""
         self._require_open()
         if self._stopping:
-            raise ServiceUnavailable("the server is shutting down")
+            raise ServiceUnavailable("the server is shutting down; nothing was written")
         limits = self.limits
         counts = self.engine.counts
         if counts.waiting and (

@@ -109,10 +109,15 @@ class EntityTemporarilyUnavailable(Conflict):
     code = "entity_temporarily_unavailable"
 
 
-class ServiceUnavailable(EventuaryError):
-    """Overload, or storage that can't be reached; nothing was written.
+#: What the text of a ServiceUnavailable says when that is certain.
+NOTHING_WRITTEN = "nothing was written"
 
-    Except where the text says that this is not known: a remote store's call whose answer was lost.
+
+class ServiceUnavailable(EventuaryError):
+    """Overload, or storage that can't be reached.
+
+    The text says of a write whether nothing was written, or that this is not known: storage that
+    servers share may not tell, and the answer of a remote store may be lost.
     """
 
     code = "service_unavailable"

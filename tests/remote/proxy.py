@@ -21,13 +21,15 @@ class Fault(NamedTuple):
     """The connection ends after ``passing`` bytes of the request, or else of the answer.
 
     ``first`` is awaited before it ends; then the client has had no answer, and the server has, or
-    has not, carried out the request.
+    has not, carried out the request. ``instead``: what the client gets, before it ends, in place of
+    the rest of the answer.
     """
 
     of_request: bool
     passing: int
     first: Callable[[], Awaitable[object]] | None = None
     reset: bool = False
+    instead: bytes = b""
 
 
 class _Link:
@@ -148,4 +150,9 @@ class Proxy:
         if link.left <= 0:
             if fault.first is not None:
                 await fault.first()
+            if fault.instead:
+                sink.write(fault.instead)
+                await sink.drain()
+                sink.close()  # behind what is written
+                return
             link.end(reset=fault.reset)

@@ -205,3 +205,48 @@ async def test_giving_up_says_what_is_known(server: Ports) -> None:
     async with RemoteEventStore(url, retry_for=0.3) as store:
         with pytest.raises(ServiceUnavailable, match="nothing was written"):
             await store.create("default", TYPE, EVENTS)
+
+
+def answered(explanation: str) -> bytes:
+    """Return a server's answer of 503."""
+    body = f'{{"error":"service_unavailable","explanation":"{explanation}"}}'
+    return (
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [create, create_by_id, create_triggered, append, append_triggered, append_with_snapshot],
+)
+async def test_what_a_server_does_not_know_may_have_been_done(
+    store: RemoteEventStore, direct: RemoteEventStore, http_proxy: Proxy, write: Write
+) -> None:
+    """Over storage that several servers share: then a conflict with itself is no answer."""
+    one = await direct.create("default", TYPE, [NewEvent("Created", "")])
+    unknown = answered("storage: no answer in time; it is not known whether this was written")
+    http_proxy.faults.append(Fault(of_request=False, passing=0, instead=unknown))
+    outcome = await write(store, one)
+    assert not http_proxy.faults
+    before = one.entity_version if outcome.entity_id == one.entity_id else None
+    stored = await direct.history("default", TYPE, outcome.entity_id, after=before)
+    assert [event.id for event in stored] == outcome.event_ids
+
+
+@pytest.mark.parametrize(
+    ("explanation", "said"),
+    [
+        ("storage: no answer; it is not known whether this was written", "is not known"),
+        ("overload: 9 appends wait; nothing was written, try again", "; nothing was written"),
+    ],
+)
+async def test_given_up_it_says_what_the_server_knew(
+    http_proxy: Proxy, server: Ports, explanation: str, said: str
+) -> None:
+    http_proxy.faults.append(Fault(of_request=False, passing=0, instead=answered(explanation)))
+    url = Ports(http_proxy.port, server.stomp).url
+    async with RemoteEventStore(url, retry_for=0.0) as store:
+        with pytest.raises(ServiceUnavailable, match=f"{said}$"):
+            await store.create("default", TYPE, EVENTS)
+    assert not http_proxy.faults

@@ -2,11 +2,12 @@
 
 What failed is tried again, with growing pauses, for a bounded time, and only where that is safe:
 
-- What the server did not get, and what it refused as ``service_unavailable``, was not done.
+- What the server did not get was not done, nor what it refused, saying that nothing was written.
 - Reading twice does no harm, nor does storing a snapshot twice.
-- A write whose answer was lost (*in doubt*) may have been done. Then a second one meets a conflict,
-  because the first has made the entity, moved its version, or recorded its trigger. So a conflict
-  after a doubt is no answer yet: ``own`` looks whether what is stored is what this call wrote.
+- A write whose answer was lost, or leaves it open (*in doubt*), may have been done. Then a second
+  one meets a conflict, because the first has made the entity, moved its version, or recorded its
+  trigger. So a conflict after a doubt is no answer yet: ``own`` looks whether what is stored is
+  what this call wrote.
 
 When time is up, ServiceUnavailable says whether the last word is "not done" or "not known".
 """
@@ -20,6 +21,7 @@ import msgspec
 
 from eventuary.backoff import BackOff
 from eventuary.errors import (
+    NOTHING_WRITTEN,
     Conflict,
     EntityTemporarilyUnavailable,
     EventuaryError,
@@ -34,7 +36,7 @@ from eventuary.remote.opening import Unreachable
 _OK = 200
 
 #: Statuses of servers and of what stands before them, after which trying again may help; after
-#: those in the second set something was perhaps done, unless the error's code says otherwise.
+#: those in the second set something was perhaps done, unless the server says otherwise.
 _TRY_AGAIN = frozenset({408, 429, 502, 503, 504})
 _IN_DOUBT = frozenset({502, 503, 504})
 
@@ -153,7 +155,7 @@ class Calls:
         )
         text = f"{self._address}: {failure}; given up, as {why}"
         if writing:
-            text += "; whether it was written is not known" if in_doubt else "; nothing was written"
+            text += "; whether it was written is not known" if in_doubt else f"; {NOTHING_WRITTEN}"
         return ServiceUnavailable(text)
 
 
@@ -162,4 +164,6 @@ def _worth_trying(answer: Answer, refused: EventuaryError) -> bool:
 
 
 def _doubtful(answer: Answer, refused: EventuaryError) -> bool:
-    return answer.status in _IN_DOUBT and not isinstance(refused, ServiceUnavailable)
+    if isinstance(refused, ServiceUnavailable) and NOTHING_WRITTEN in str(refused):
+        return False
+    return answer.status in _IN_DOUBT
