@@ -11,9 +11,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from eventuary.engines.jetstream.address import read_address
+from eventuary.engines.jetstream.api import NO_PEERS, ApiError, Refused, call
 from eventuary.engines.jetstream.safety import dangers
 from eventuary.engines.jetstream.wire import Lost, Wire
+from eventuary.engines.opening import open_engine
+from eventuary.errors import ConfigurationError
 from tests.nats.cluster import NatsCluster
+from tests.nats.engines import started
 
 
 @pytest.fixture
@@ -172,3 +176,32 @@ async def test_nodes_that_have_not_heard_a_question_are_asked_again(
     monkeypatch.setattr(Wire, "ask_all", lose_the_first)
     assert await dangers(read_address(nats_cluster.url), []) == []
     assert asked > 1
+
+
+@pytest.mark.parametrize(
+    ("why", "is_waited_for"),
+    [
+        ("no suitable peers for placement, peer offline", True),
+        ("no suitable peers for placement, insufficient storage available", False),
+    ],
+)
+async def test_a_node_that_is_away_is_waited_for_where_streams_are_made(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch, why: str, is_waited_for: bool
+) -> None:
+    """It may stand still for a moment, or the cluster have just been started."""
+    refusals = [Refused(ApiError(400, NO_PEERS, why))] * 3
+
+    async def call_when_all_are_there(wire: Wire, name: str, body: object = None) -> bytes:
+        if name.startswith("STREAM.CREATE.") and refusals:
+            raise refusals.pop()
+        return await call(wire, name, body)
+
+    monkeypatch.setattr("eventuary.engines.jetstream.streams.call", call_when_all_are_there)
+    if is_waited_for:
+        async with started(nats_url) as engine:
+            assert engine.head == 0
+        assert not refusals
+    else:
+        with pytest.raises(ConfigurationError, match=f"can't be made: JetStream: {why}"):
+            await open_engine(nats_url).start(lambda _: None)
+        assert len(refusals) == 2

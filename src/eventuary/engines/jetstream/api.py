@@ -19,6 +19,7 @@ WRONG_LAST_SEQUENCE = 10071
 #: Another message of this subject is under way: it is not known yet whether the check will hold.
 SUBJECT_IN_PROCESS = 10164
 NO_MESSAGE_FOUND = 10037
+NO_PEERS = 10005
 STREAM_NOT_FOUND = 10059
 NAME_EXISTS = 10058
 STORE_FAILED = 10077

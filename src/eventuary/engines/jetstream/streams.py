@@ -9,6 +9,7 @@ import msgspec
 from eventuary.engines.jetstream.address import Address
 from eventuary.engines.jetstream.api import (
     NAME_EXISTS,
+    NO_PEERS,
     STREAM_NOT_FOUND,
     NotYet,
     Refused,
@@ -27,6 +28,9 @@ _STREAMS_KEY = "eventuary.streams"
 
 #: Seconds for which a stream is made: a cluster that has just started has no leader yet.
 _PATIENCE = 15.0
+
+#: In the text of ``NO_PEERS``: there are enough nodes, one of which may be back soon.
+_PEER_AWAY = "peer offline"
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -238,6 +242,8 @@ async def _make(wire: Wire, configuration: dict[str, object], address: Address) 
         try:
             await call(wire, f"STREAM.CREATE.{name}", configuration)
         except Refused as error:
+            if error.code == NO_PEERS and _PEER_AWAY in error.error.description:
+                raise NotYet(str(error)) from error
             if error.code != NAME_EXISTS:
                 raise
         # What one node has made another may not have heard of yet.
