@@ -15,8 +15,9 @@ from eventuary.engines.jetstream.address import read_address
 from eventuary.engines.jetstream.api import SUBJECT_IN_PROCESS, WRONG_LAST_SEQUENCE
 from eventuary.engines.jetstream.batches import INCOMPLETE
 from eventuary.engines.jetstream.cells import Cells, Change
+from eventuary.engines.jetstream.publishing import Publisher
 from eventuary.engines.jetstream.subjects import Subjects
-from eventuary.engines.jetstream.wire import Headers, Wire
+from eventuary.engines.jetstream.wire import Headers, Lost, Wire
 from eventuary.errors import (
     Conflict,
     DuplicateEvent,
@@ -140,7 +141,11 @@ async def test_what_another_has_stored_is_not_taken_for_ours(
     nats_url: str,
     make: Make,
     refusal: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Else it may hear of what is stored there, and ask nobody.
+    monkeypatch.setattr("eventuary.engines.jetstream.publishing.Publisher._announce", _say_nothing)
+    monkeypatch.setattr("eventuary.engines.jetstream.publishing.last_sequence", _lose)
     made = await engine.append(creation(CREATED))
     async with started(nats_url) as other:
         await other.append(creation(CREATED, entity_id="theirs"))
@@ -168,8 +173,19 @@ async def test_what_may_be_stored_is_not_said_to_be_not(
         await engine.append(creation(CREATED, entity_id="one"))
 
 
-async def test_a_request_to_forget_that_comes_late_does_no_harm(nats_url: str) -> None:
+def _say_nothing(_: Publisher) -> None:
+    return
+
+
+async def _lose(*_: object) -> int:
+    raise Lost("no answer in time")
+
+
+async def test_a_request_to_forget_that_comes_late_does_no_harm(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It waited at a node that stood still; it was asked again, and the cell made anew."""
+    monkeypatch.setattr("eventuary.engines.jetstream.wire._TIMEOUT", 30.0)
 
     purges: list[tuple[str, bytes]] = []
 
