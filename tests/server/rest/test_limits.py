@@ -13,6 +13,7 @@ from eventuary.limits import Limits
 from eventuary.server import http_protocol
 from tests.server.rest.conftest import HttpSide, Opening
 from tests.server.rest.wire import DEADLINE, create, creation, find, request
+from tests.server.sending import sending
 from tests.server.standing_still import stand_still
 
 
@@ -52,7 +53,7 @@ async def test_body_size(open_http: Opening, path: str) -> None:
 async def test_a_refused_client_that_sends_on_still_reads_its_answer(open_http: Opening) -> None:
     async with open_http(Limits(body_size=1000)) as http:
         wire = await http.connect()
-        async with wire.sending(request("POST", "/entity/default", b"x" * 5_000_000)):
+        async with sending(wire.send, request("POST", "/entity/default", b"x" * 5_000_000)):
             assert (await wire.answer()).error == "payload_too_large"
             assert await wire.end() == b""
 
@@ -94,7 +95,7 @@ async def test_headers(open_http: Opening, data: bytes, piece: int) -> None:
     async with open_http(limits) as http:
         wire = await http.connect()
         pieces = (data[start : start + piece] for start in range(0, len(data), piece))
-        async with wire.sending(*pieces):
+        async with sending(wire.send, *pieces):
             answer = await wire.answer()
             assert (answer.status, answer.error) == (431, "headers_too_large")
             assert await wire.end() == b""

@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import msgspec
@@ -57,26 +55,6 @@ class Wire:
         """Send bytes as they are."""
         self.writer.write(data)
         await self.writer.drain()
-
-    @contextlib.asynccontextmanager
-    async def sending(self, *pieces: bytes) -> AsyncIterator[None]:
-        """Send meanwhile, until it is cut off or nobody is interested any more.
-
-        A client that is refused has to read while it sends: the server waits only so long.
-        """
-
-        async def send() -> None:
-            with contextlib.suppress(ConnectionError):
-                for piece in pieces:
-                    await self.send(piece)
-                    await asyncio.sleep(0)
-
-        task = asyncio.create_task(send())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def answer(self, *, head: bool = False) -> Answer:
         """Read one response; ``head``: to a HEAD, so without a body."""

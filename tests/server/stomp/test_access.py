@@ -9,6 +9,7 @@ from eventuary.limits import Limits
 from eventuary.server.auth import ApiKey, KeyAuthenticator, hash_secret
 from eventuary.server.stomp import listener, session
 from eventuary.server.stomp.session import State
+from tests.server.sending import sending
 from tests.server.stomp.conftest import Opening, StompSide
 from tests.server.stomp.wire import DEADLINE, VERSIONS, destination_of, escaped, frame
 
@@ -43,7 +44,7 @@ async def refused_login(stomp: StompSide, version: str, credentials: dict[str, s
         # It does not wait for the answer, and gets nothing all the same.
         frame("SUBSCRIBE", {"id": "1", "destination": destination_of("1.2", "s", TYPES)}),
     )
-    async with wire.sending(b"and so on" * 100_000):
+    async with sending(wire.send, b"and so on" * 100_000):
         return await wire.refused("no key", code="unauthorized")
 
 

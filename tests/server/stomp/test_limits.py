@@ -7,6 +7,7 @@ import pytest
 
 from eventuary.limits import Limits
 from eventuary.stomp_frames import Frame
+from tests.server.sending import sending
 from tests.server.standing_still import stand_still
 from tests.server.stomp.conftest import Opening
 from tests.server.stomp.wire import destination_of, frame
@@ -57,7 +58,7 @@ async def test_a_body(open_stomp: Opening, announced: bool, logged_in: bool) -> 
             if logged_in:
                 await wire.log_in()
             headers = {"content-length": str(size)} if announced else {}
-            async with wire.sending(frame("SEND", headers, b"x" * size)):
+            async with sending(wire.send, frame("SEND", headers, b"x" * size)):
                 if fits:
                     await wire.refused("REST" if logged_in else "CONNECT")
                 else:

@@ -5,10 +5,9 @@ judge the server. Header values are kept as they came.
 """
 
 import asyncio
-import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,26 +134,6 @@ class Wire:
         self.writer.write(b"".join(data))
         async with asyncio.timeout(DEADLINE):
             await self.writer.drain()
-
-    @contextlib.asynccontextmanager
-    async def sending(self, *pieces: bytes) -> AsyncIterator[None]:
-        """Send meanwhile, until it is cut off or nobody is interested any more.
-
-        A client that is refused has to read while it sends: the server waits only so long.
-        """
-
-        async def send() -> None:
-            with contextlib.suppress(ConnectionError):
-                for piece in pieces:
-                    await self.send(piece)
-                    await asyncio.sleep(0)
-
-        task = asyncio.create_task(send())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def send_bytewise(self, data: bytes) -> None:
         """Send each byte in a segment of its own."""
