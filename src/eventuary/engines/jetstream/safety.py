@@ -111,9 +111,10 @@ async def _syncing(address: Address, nodes: set[str]) -> dict[str, bool]:
                 all_answered.set()
 
         while not all_answered.is_set() and time.monotonic() < deadline:
-            with suppress(Lost, TimeoutError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_EVERY):
-                    await wire.ask_all(_ASK_ALL, heard)
+                    with suppress(Lost):  # not connected: it is, when they are asked again
+                        await wire.ask_all(_ASK_ALL, heard)
                     await all_answered.wait()
         return answers
     finally:
